@@ -1,0 +1,155 @@
+//! The 6-byte base header that opens every overlay datagram.
+//!
+//! ```text
+//!  0               1               2               3
+//!  +-------+-------+---------------+-------------------------------+
+//!  |version| kind  |     flags     |        source peer id         |
+//!  +-------+-------+---------------+-------------------------------+
+//!  |           flow tag            |
+//!  +-------------------------------+
+//! ```
+//!
+//! All integers are big-endian. The room is the connection's and takes no bytes.
+
+use crate::peer::PeerId;
+
+/// Version of the overlay layout that this crate reads and writes.
+pub const VERSION: u8 = 1;
+/// Bytes of the base header.
+pub const HEADER_LEN: usize = 6;
+/// Bytes of the key epoch and counter that follow the base header of a sealed kind.
+pub const SEALED_LEN: usize = 6;
+/// Bytes of the authentication tag at the end of a sealed payload.
+pub const TAG_LEN: usize = 16;
+
+/// What follows the base header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Kind {
+    /// One whole Ethernet frame in clear.
+    Frame = 1,
+    /// A fragment header and a piece of an Ethernet frame in clear.
+    Fragment = 2,
+    /// One whole Ethernet frame with a sealed payload.
+    SealedFrame = 3,
+    /// A fragment of a sealed frame.
+    SealedFragment = 4,
+    /// A round-trip probe or its reply.
+    Probe = 5,
+}
+
+/// How the sender classes the flow; the relay may use it to schedule but
+/// never to favour one source over another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[repr(u8)]
+pub enum Hint {
+    #[default]
+    Normal = 0,
+    /// Few, small, latency-sensitive packets: game state, ARP, DHCP.
+    Sparse = 1,
+    /// Full-size packets in a row: a file copy.
+    Bulk = 2,
+}
+
+/// A decoded base header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    pub kind: Kind,
+    pub hint: Hint,
+    pub source: PeerId,
+    /// Groups the packets of one flow without telling which flow it is.
+    pub flow_tag: u16,
+}
+
+/// Why bytes are not an overlay datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderError {
+    #[error("datagram is shorter than the overlay header")]
+    Truncated,
+    #[error("unknown overlay version")]
+    Version,
+    #[error("unknown overlay kind")]
+    Kind,
+    #[error("reserved overlay flags are set")]
+    Flags,
+    #[error("reserved source peer id")]
+    Source,
+}
+
+const HINT_MASK: u8 = 0b0000_0011;
+
+impl Header {
+    /// Reads the base header and returns it with the bytes that follow.
+    ///
+    /// # Errors
+    /// [`HeaderError`] names the first field that cannot be accepted.
+    pub fn decode(datagram: &[u8]) -> Result<(Self, &[u8]), HeaderError> {
+        let ([first, flags, s0, s1, t0, t1], rest) = datagram
+            .split_first_chunk::<HEADER_LEN>()
+            .ok_or(HeaderError::Truncated)?;
+        if first >> 4 != VERSION {
+            return Err(HeaderError::Version);
+        }
+        let kind = Kind::from_bits(first & 0x0F).ok_or(HeaderError::Kind)?;
+        if flags & !HINT_MASK != 0 {
+            return Err(HeaderError::Flags);
+        }
+        let header = Self {
+            kind,
+            hint: Hint::from_bits(flags & HINT_MASK).ok_or(HeaderError::Flags)?,
+            source: PeerId::try_from(u16::from_be_bytes([*s0, *s1]))
+                .map_err(|_| HeaderError::Source)?,
+            flow_tag: u16::from_be_bytes([*t0, *t1]),
+        };
+        Ok((header, rest))
+    }
+
+    /// The header as it goes on the wire.
+    #[must_use]
+    pub fn encode(&self) -> [u8; HEADER_LEN] {
+        let [s0, s1] = self.source.get().to_be_bytes();
+        let [t0, t1] = self.flow_tag.to_be_bytes();
+        [
+            (VERSION << 4) | self.kind.bits(),
+            self.hint.bits(),
+            s0,
+            s1,
+            t0,
+            t1,
+        ]
+    }
+}
+
+impl Kind {
+    const fn from_bits(bits: u8) -> Option<Self> {
+        match bits {
+            1 => Some(Self::Frame),
+            2 => Some(Self::Fragment),
+            3 => Some(Self::SealedFrame),
+            4 => Some(Self::SealedFragment),
+            5 => Some(Self::Probe),
+            _ => None,
+        }
+    }
+
+    #[expect(clippy::as_conversions, reason = "reads the declared discriminant")]
+    const fn bits(self) -> u8 {
+        self as u8
+    }
+}
+
+impl Hint {
+    const fn from_bits(bits: u8) -> Option<Self> {
+        match bits {
+            0 => Some(Self::Normal),
+            1 => Some(Self::Sparse),
+            2 => Some(Self::Bulk),
+            _ => None,
+        }
+    }
+
+    #[expect(clippy::as_conversions, reason = "reads the declared discriminant")]
+    const fn bits(self) -> u8 {
+        self as u8
+    }
+}
