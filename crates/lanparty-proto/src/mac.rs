@@ -105,7 +105,7 @@ impl FromStr for MacAddr {
         let digits: Vec<&str> = match text.len() {
             17 if text.contains(':') => text.split(':').collect(),
             17 => text.split('-').collect(),
-            12 if text.is_ascii() => (0..12)
+            12 if text.is_ascii() => (0..12_usize)
                 .step_by(2)
                 .filter_map(|at| text.get(at..at.saturating_add(2)))
                 .collect(),
@@ -139,7 +139,13 @@ mod tests {
 
     #[test]
     fn refuses_what_only_looks_like_a_mac() {
-        for text in ["", "02:00:5e:10:00", "02:00:5e:10:00:+1", "02:00-5e:10:00:01", "é2005e10000"] {
+        for text in [
+            "",
+            "02:00:5e:10:00",
+            "02:00:5e:10:00:+1",
+            "02:00-5e:10:00:01",
+            "é2005e10000",
+        ] {
             assert_eq!(text.parse::<MacAddr>(), Err(ParseMacError), "{text}");
         }
     }
