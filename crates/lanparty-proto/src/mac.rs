@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// A 48-bit MAC address in transmission order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct MacAddr(pub [u8; 6]);
@@ -125,9 +127,47 @@ impl FromStr for MacAddr {
     }
 }
 
+/// The colon spelling, so that JSON stays readable.
+impl Serialize for MacAddr {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for MacAddr {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Spelling)
+    }
+}
+
+struct Spelling;
+
+impl serde::de::Visitor<'_> for Spelling {
+    type Value = MacAddr;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a MAC address such as 02:00:5e:10:00:01")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<MacAddr, E> {
+        text.parse().map_err(E::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_carries_the_colon_spelling_and_refuses_anything_else() {
+        let mac = MacAddr([0x02, 0, 0x5e, 0x10, 0, 1]);
+        let json = serde_json::to_string(&mac).unwrap();
+        assert_eq!(json, "\"02:00:5e:10:00:01\"");
+        assert_eq!(serde_json::from_str::<MacAddr>(&json).unwrap(), mac);
+        for json in ["[2,0,94,16,0,1]", "\"02:00:5e:10:00\"", "null"] {
+            serde_json::from_str::<MacAddr>(json).unwrap_err();
+        }
+    }
 
     #[test]
     fn parses_the_three_usual_spellings() {

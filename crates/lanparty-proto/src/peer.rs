@@ -3,11 +3,14 @@
 use std::fmt;
 use std::num::NonZeroU16;
 
+use serde::{Deserialize, Serialize};
+
 /// A peer id minted by the relay, unique within one room.
 ///
 /// `0` means "the relay itself" and `0xFFFF` means "every member"; neither is
 /// ever minted, so neither can be constructed.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u16", into = "u16")]
 pub struct PeerId(NonZeroU16);
 
 /// The wire value that names the relay as source or target of a probe.
@@ -53,5 +56,20 @@ impl fmt::Display for PeerId {
 impl fmt::Debug for PeerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PeerId({})", self.get())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_carries_a_number_and_refuses_the_reserved_ones() {
+        let id = PeerId::try_from(258).unwrap();
+        assert_eq!(serde_json::to_string(&id).unwrap(), "258");
+        assert_eq!(serde_json::from_str::<PeerId>("258").unwrap(), id);
+        for json in ["0", "65535", "65536", "-1", "\"7\""] {
+            serde_json::from_str::<PeerId>(json).unwrap_err();
+        }
     }
 }
