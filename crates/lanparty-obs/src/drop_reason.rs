@@ -14,6 +14,19 @@ macro_rules! drop_reasons {
 
         impl DropReason {
             pub const ALL: &'static [Self] = &[ $( Self::$variant, )* ];
+            /// How many reasons there are.
+            pub const COUNT: usize = Self::ALL.len();
+
+            /// Looks a label up.
+            #[must_use]
+            pub fn from_label(label: &str) -> Option<Self> {
+                match label { $( $label => Some(Self::$variant), )* _ => None }
+            }
+
+            /// The place of this reason in [`Self::ALL`].
+            pub(crate) const fn index(self) -> usize {
+                self as usize
+            }
 
             /// The stable name in logs, JSON and metrics.
             #[must_use]

@@ -5,7 +5,21 @@
 //! them.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::expect_used,
+        clippy::arithmetic_side_effects
+    )
+)]
 
 pub mod drop_reason;
+pub mod drops;
+pub mod exit;
+pub mod stats;
 
 pub use drop_reason::DropReason;
+pub use drops::DropCounts;
+pub use exit::ExitCode;
