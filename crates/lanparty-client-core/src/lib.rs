@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 pub mod backoff;
+pub mod probes;
 pub mod reassembly;
 
 /// How long a dial may take before it counts as failed. Short, because QUIC
