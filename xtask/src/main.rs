@@ -1,1 +1,50 @@
-fn main() {}
+//! `cargo xtask`: what developers and newcomers run.
+
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command-line program talks to its user"
+)]
+
+mod cargo;
+mod party;
+mod table;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "Developer commands of softlan-vpn")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Hold a whole LAN party on this machine, in network namespaces (needs root)
+    Party(party::Arguments),
+    /// Run every check that CI runs: formatting, lints, licences, tests
+    Test(test::Arguments),
+}
+
+fn main() -> ExitCode {
+    match try_main() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn try_main() -> Result<ExitCode> {
+    match Cli::parse().command {
+        Command::Party(arguments) => party::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
+    }
+}

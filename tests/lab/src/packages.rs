@@ -1,0 +1,106 @@
+//! The system's packages that a lab runs.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::programs;
+
+/// A program that a lab needs and the Debian package that has it.
+#[derive(Clone, Copy, Debug)]
+pub struct Needed {
+    pub program: &'static str,
+    pub package: &'static str,
+}
+
+const fn needed(program: &'static str, package: &'static str) -> Needed {
+    Needed { program, package }
+}
+
+/// What `cargo xtask party` runs besides the project's own programs.
+pub const PARTY: &[Needed] = &[
+    needed("unshare", "util-linux"),
+    needed("ip", "iproute2"),
+    needed("sysctl", "procps"),
+    needed("ping", "iputils-ping"),
+    needed("dnsmasq", "dnsmasq-base"),
+    needed("udhcpc", "udhcpc"),
+];
+
+/// What the end-to-end tests run on top of [`PARTY`].
+pub const TESTS: &[Needed] = &[
+    needed("avahi-daemon", "avahi-daemon"),
+    needed("avahi-browse", "avahi-utils"),
+    needed("dbus-daemon", "dbus"),
+    needed("dhclient", "isc-dhcp-client"),
+    needed("ethtool", "ethtool"),
+    needed("tcpdump", "tcpdump"),
+    needed("capsh", "libcap2-bin"),
+];
+
+/// What `cargo xtask bench` runs on top of [`PARTY`].
+pub const BENCH: &[Needed] = &[
+    needed("iperf3", "iperf3"),
+    needed("openvpn", "openvpn"),
+    needed("openssl", "openssl"),
+];
+
+/// Installs what is missing when root, else names it.
+///
+/// # Errors
+/// One sentence with the command that installs what is missing.
+pub fn ensure(wanted: &[&[Needed]]) -> Result<()> {
+    let packages = missing(wanted);
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let list = packages.join(" ");
+    let remedy = format!("apt-get install -y --no-install-recommends {list}");
+    if !rustix::process::geteuid().is_root() || programs::on_system("apt-get").is_none() {
+        bail!("these system packages are missing: {list}; install them with: {remedy}");
+    }
+    apt(&["update", "-qq"])?;
+    let mut arguments = vec!["install", "-qq", "-y", "--no-install-recommends"];
+    arguments.extend(&packages);
+    apt(&arguments)?;
+    let still = missing(wanted);
+    if still.is_empty() {
+        Ok(())
+    } else {
+        bail!(
+            "apt-get installed {list}, but still missing: {}",
+            still.join(" ")
+        )
+    }
+}
+
+fn missing(wanted: &[&[Needed]]) -> Vec<&'static str> {
+    let mut packages: Vec<&str> = wanted
+        .iter()
+        .flat_map(|list| list.iter())
+        .filter(|needed| programs::on_system(needed.program).is_none())
+        .map(|needed| needed.package)
+        .collect();
+    packages.dedup();
+    packages
+}
+
+fn apt(arguments: &[&str]) -> Result<()> {
+    let output = Command::new("apt-get")
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        // Packages such as avahi-daemon start a service when they are
+        // installed; the lab runs its own, in its own namespaces.
+        .env("RUNLEVEL", "1")
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot run apt-get")?;
+    if output.status.success() {
+        return Ok(());
+    }
+    bail!(
+        "apt-get {} failed: {}",
+        arguments.join(" "),
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+}

@@ -1,0 +1,99 @@
+//! Running cargo and its subcommands for this workspace.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+/// The root of the workspace.
+pub(crate) fn workspace() -> &'static Path {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().unwrap_or(manifest)
+}
+
+/// Runs cargo in the workspace with the user's terminal.
+pub(crate) fn run(arguments: &[&str]) -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(arguments).current_dir(workspace());
+    status(&mut command, &format!("cargo {}", arguments.join(" ")))
+}
+
+/// Builds the programs, in the profile that this program was built in.
+pub(crate) fn build_programs() -> Result<()> {
+    let mut arguments = vec!["build", "--bins"];
+    for package in [
+        "lanparty-relay",
+        "lanparty-gateway",
+        "lanparty-client-linux",
+    ] {
+        arguments.extend(["--package", package]);
+    }
+    if !cfg!(debug_assertions) {
+        arguments.push("--release");
+    }
+    run(&arguments)
+}
+
+/// A cargo subcommand, installed into the workspace's target directory when
+/// the machine does not have it.
+pub(crate) struct Tool {
+    /// As in `cargo NAME`; the crate is called `cargo-NAME`.
+    pub(crate) name: &'static str,
+    pub(crate) version: &'static str,
+}
+
+impl Tool {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Result<()> {
+        let program = self.find_or_install()?;
+        let mut command = Command::new(program);
+        command
+            .arg(self.name)
+            .args(arguments)
+            .current_dir(workspace());
+        status(
+            &mut command,
+            &format!("cargo {} {}", self.name, arguments.join(" ")),
+        )
+    }
+
+    fn find_or_install(&self) -> Result<PathBuf> {
+        let program = format!("cargo-{}", self.name);
+        let root = workspace().join("target/tools");
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let found = std::env::split_paths(&path)
+            .chain([root.join("bin")])
+            .map(|directory| directory.join(&program))
+            .find(|candidate| candidate.is_file());
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        println!(
+            "installing {program} {} into target/tools (once; some minutes)",
+            self.version
+        );
+        let root_text = root.to_string_lossy();
+        run(&[
+            "install",
+            "--locked",
+            "--quiet",
+            "--root",
+            &root_text,
+            "--version",
+            self.version,
+            &program,
+        ])?;
+        Ok(root.join("bin").join(program))
+    }
+}
+
+fn status(command: &mut Command, what: &str) -> Result<()> {
+    let status = command
+        .stdin(Stdio::null())
+        .status()
+        .with_context(|| format!("cannot run {what}"))?;
+    if !status.success() {
+        bail!("{what} failed ({status})");
+    }
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! `cargo xtask test`: everything that must hold before a change lands.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use lanparty_lab::{packages, sandbox};
+
+use crate::cargo::{self, Tool};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Leave out formatting, lints and licences
+    #[arg(long)]
+    only_tests: bool,
+}
+
+const NEXTEST: Tool = Tool {
+    name: "nextest",
+    version: "0.9.143",
+};
+const DENY: Tool = Tool {
+    name: "deny",
+    version: "0.20.2",
+};
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    if sandbox::available() {
+        step("system packages");
+        packages::ensure(&[packages::PARTY, packages::TESTS])?;
+    } else {
+        println!("not root: tests that need network namespaces will be skipped and say so");
+    }
+    if !arguments.only_tests {
+        step("formatting");
+        cargo::run(&["fmt", "--all", "--check"])?;
+        step("lints");
+        cargo::run(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--quiet",
+            "--",
+            "--deny",
+            "warnings",
+        ])?;
+        step("bans, licences and sources of dependencies");
+        DENY.run(&[
+            "--log-level",
+            "error",
+            "check",
+            "bans",
+            "licenses",
+            "sources",
+        ])?;
+    }
+    step("programs");
+    cargo::run(&["build", "--workspace", "--bins", "--quiet"])?;
+    step("tests");
+    NEXTEST.run(&["run", "--workspace", "--no-fail-fast"])?;
+    println!("everything passed");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn step(name: &str) {
+    println!("── {name}");
+}
