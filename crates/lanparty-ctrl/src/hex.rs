@@ -1,4 +1,4 @@
-//! Fixed-size byte strings as lower-case hexadecimal JSON strings.
+//! Byte strings as lower-case hexadecimal JSON strings.
 
 use serde::{Deserialize, Deserializer, Serializer};
 
@@ -6,30 +6,59 @@ pub(crate) fn serialize<const N: usize, S: Serializer>(
     bytes: &[u8; N],
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    serializer.serialize_str(&text)
+    serializer.serialize_str(&encode(bytes))
 }
 
 pub(crate) fn deserialize<'de, const N: usize, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<[u8; N], D::Error> {
     let text = String::deserialize(deserializer)?;
-    parse(&text).ok_or_else(|| {
-        serde::de::Error::custom(format_args!("expected {} hexadecimal digits", N * 2))
-    })
+    decode(&text)
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| {
+            serde::de::Error::custom(format_args!(
+                "expected {} hexadecimal digits",
+                N.saturating_mul(2)
+            ))
+        })
 }
 
-fn parse<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digits = text.as_bytes();
-    if digits.len() != N * 2 {
+pub(crate) fn encode(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len().saturating_mul(2));
+    for byte in bytes {
+        for nibble in [byte >> 4, byte & 0x0F] {
+            text.extend(char::from_digit(nibble.into(), 16));
+        }
+    }
+    text
+}
+
+/// Takes upper-case digits too.
+pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
+    let (pairs, []) = text.as_bytes().as_chunks() else {
         return None;
+    };
+    pairs
+        .iter()
+        .map(|&[high, low]| {
+            let high = char::from(high).to_digit(16)?;
+            let low = char::from(low).to_digit(16)?;
+            u8::try_from(high << 4 | low).ok()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_survives() {
+        let bytes: Vec<u8> = (0..=u8::MAX).collect();
+        assert_eq!(decode(&encode(&bytes)).unwrap(), bytes);
+        assert_eq!(decode("00fF"), Some(vec![0, 255]));
+        for bad in ["0", "0g", "+1", " 1", "é"] {
+            assert_eq!(decode(bad), None, "{bad}");
+        }
     }
-    let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        let [high, low] = pair else { return None };
-        let high = char::from(*high).to_digit(16)?;
-        let low = char::from(*low).to_digit(16)?;
-        *byte = u8::try_from(high << 4 | low).ok()?;
-    }
-    Some(bytes)
 }

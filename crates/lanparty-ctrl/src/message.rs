@@ -1,64 +1,70 @@
 //! The messages of the control stream.
 
 use lanparty_obs::stats::PeerStats;
-use lanparty_proto::{MacAddr, PeerId};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::{CloseCode, RoomCode, RoomId};
+use crate::{Disconnect, Hello, PeerInfo, PeerLeft, Ping, Reject, Restarting, RoomPolicy, Welcome};
 
-/// The protocol version of this crate, in ALPN and Hello.
-pub const PROTOCOL_VERSION: u16 = 1;
-/// The ALPN token of that version.
-pub const ALPN: &[u8] = b"lanparty/1";
-
-/// One message of the control stream, in either direction.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// One message of the control stream, in either direction. In JSON the
+/// member `type` holds [`Message::name`], beside the fields of the message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Message {
+    /// Member to relay, first on the stream.
     Hello(Box<Hello>),
+    /// Relay to member, the answer to an accepted Hello.
     Welcome(Box<Welcome>),
+    /// Relay to member, the answer to a refused Hello.
     Reject(Reject),
+    /// Relay to member: somebody is in the room.
     PeerJoined(Box<PeerInfo>),
+    /// Relay to member: somebody left the room.
     PeerLeft(PeerLeft),
+    /// Member to relay, every [`crate::timers::STATS_INTERVAL`].
     Stats(Box<PeerStats>),
+    /// Either way.
     Ping(Ping),
+    /// Either way, the answer to a Ping.
     Pong(Ping),
+    /// Gateway to relay, then relay to members.
     RoomPolicy(Box<RoomPolicy>),
+    /// Relay to member.
     Restarting(Restarting),
+    /// Either way, last on the stream.
     Disconnect(Disconnect),
 }
 
-/// What a member is in its room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// A player with one registered MAC address.
-    Client,
-    /// The bridge to the party's LAN; at most one per room.
-    Gateway,
-}
+impl Message {
+    /// All names that `type` may have, in the order of the document.
+    pub const NAMES: &'static [&'static str] = &[
+        "hello",
+        "welcome",
+        "reject",
+        "peer_joined",
+        "peer_left",
+        "stats",
+        "ping",
+        "pong",
+        "room_policy",
+        "restarting",
+        "disconnect",
+    ];
 
-/// The first message of a connection, from the member.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Hello {
-    pub version: u16,
-    #[serde(default)]
-    pub features: Vec<Feature>,
-    pub role: Role,
-    pub room: RoomCode,
-    /// Required for a client; absent for a gateway.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mac: Option<MacAddr>,
-    pub name: DisplayName,
-    /// The largest datagram that this member can take, in bytes.
-    pub datagram_budget: u16,
-    /// The program and version, for the operator's eyes.
-    pub agent: DisplayName,
-    pub key_card: KeyCard,
-    /// Proof that the member holds the room key; absent in rooms without one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub admission: Option<Admission>,
-    /// From an earlier Welcome: asks for the same peer id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resume: Option<ResumeToken>,
+    /// The value of `type`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Hello(_) => "hello",
+            Self::Welcome(_) => "welcome",
+            Self::Reject(_) => "reject",
+            Self::PeerJoined(_) => "peer_joined",
+            Self::PeerLeft(_) => "peer_left",
+            Self::Stats(_) => "stats",
+            Self::Ping(_) => "ping",
+            Self::Pong(_) => "pong",
+            Self::RoomPolicy(_) => "room_policy",
+            Self::Restarting(_) => "restarting",
+            Self::Disconnect(_) => "disconnect",
+        }
+    }
 }
