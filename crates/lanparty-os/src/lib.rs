@@ -1,1 +1,16 @@
-//! See the manifest description.
+//! State on the machine: what a program changes, how that is undone after a
+//! crash, and the few system calls that several edges need.
+//!
+//! Decides nothing: which route or address to set is the business of the
+//! callers. All `unsafe` is in the files that talk to the kernel.
+
+pub mod lock;
+pub mod private_file;
+pub mod state_dir;
+
+#[cfg(target_os = "linux")]
+pub mod netlink;
+#[cfg(target_os = "linux")]
+pub mod sysctl;
+#[cfg(target_os = "linux")]
+pub mod tap;
