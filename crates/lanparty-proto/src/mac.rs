@@ -197,4 +197,21 @@ mod tests {
             assert_eq!(mac.validate_identity(), Ok(mac));
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn the_printed_form_parses_back(bytes: [u8; 6]) {
+            let mac = MacAddr(bytes);
+            proptest::prop_assert_eq!(mac.to_string().parse(), Ok(mac));
+        }
+
+        #[test]
+        fn arbitrary_text_never_panics(text in ".{0,20}") {
+            if let Ok(mac) = text.parse::<MacAddr>() {
+                let digits: String = mac.octets().iter().map(|byte| format!("{byte:02x}")).collect();
+                let given = text.replace([':', '-'], "").to_lowercase();
+                proptest::prop_assert_eq!(given, digits);
+            }
+        }
+    }
 }

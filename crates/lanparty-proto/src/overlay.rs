@@ -153,3 +153,78 @@ impl Hint {
         self as u8
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const KINDS: [Kind; 5] = [
+        Kind::Frame,
+        Kind::Fragment,
+        Kind::SealedFrame,
+        Kind::SealedFragment,
+        Kind::Probe,
+    ];
+    const HINTS: [Hint; 3] = [Hint::Normal, Hint::Sparse, Hint::Bulk];
+
+    #[test]
+    fn the_layout_is_pinned() {
+        let header = Header {
+            kind: Kind::SealedFrame,
+            hint: Hint::Bulk,
+            source: PeerId::try_from(0x0102).unwrap(),
+            flow_tag: 0x0304,
+        };
+        assert_eq!(header.encode(), [0x13, 0x02, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn each_field_that_cannot_be_accepted_is_named() {
+        let decode = |bytes: &[u8]| Header::decode(bytes).map(|(header, _)| header.kind);
+        assert_eq!(decode(&[0x11, 0, 0, 1, 0, 0]), Ok(Kind::Frame));
+        assert_eq!(decode(&[0x11, 0, 0, 1, 0]), Err(HeaderError::Truncated));
+        assert_eq!(decode(&[0x21, 0, 0, 1, 0, 0]), Err(HeaderError::Version));
+        assert_eq!(decode(&[0x10, 0, 0, 1, 0, 0]), Err(HeaderError::Kind));
+        assert_eq!(decode(&[0x16, 0, 0, 1, 0, 0]), Err(HeaderError::Kind));
+        assert_eq!(decode(&[0x11, 3, 0, 1, 0, 0]), Err(HeaderError::Flags));
+        assert_eq!(decode(&[0x11, 4, 0, 1, 0, 0]), Err(HeaderError::Flags));
+        assert_eq!(decode(&[0x11, 0, 0, 0, 0, 0]), Err(HeaderError::Source));
+        assert_eq!(
+            decode(&[0x11, 0, 0xFF, 0xFF, 0, 0]),
+            Err(HeaderError::Source)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn every_header_decodes_to_what_was_encoded(
+            kind in prop::sample::select(&KINDS), hint in prop::sample::select(&HINTS),
+            source in 1..u16::MAX, flow_tag: u16, rest: [u8; 5],
+        ) {
+            let source = PeerId::try_from(source).unwrap();
+            let header = Header { kind, hint, source, flow_tag };
+            let datagram = [&header.encode()[..], &rest].concat();
+            prop_assert_eq!(Header::decode(&datagram), Ok((header, &rest[..])));
+        }
+
+        #[test]
+        fn what_is_decoded_encodes_to_the_same_bytes(
+            first in 0x10_u8..0x17, flags in 0_u8..4, ids: [u8; 4],
+        ) {
+            let [s0, s1, t0, t1] = ids;
+            let bytes = [first, flags, s0, s1, t0, t1];
+            if let Ok((header, _)) = Header::decode(&bytes) {
+                prop_assert_eq!(header.encode(), bytes);
+            }
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..12)) {
+            if let Ok((header, rest)) = Header::decode(&bytes) {
+                prop_assert_eq!(&header.encode()[..], &bytes[..HEADER_LEN]);
+                prop_assert_eq!(rest, &bytes[HEADER_LEN..]);
+            }
+        }
+    }
+}
