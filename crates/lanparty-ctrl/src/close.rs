@@ -121,6 +121,9 @@ close_codes! {
     LoopDetected = 18 "loop_detected" final Rejected
         "The gateway's LAN and this room form a loop."
         "Find the second gateway or bridged player on that LAN and stop it."
+    ConnectionLost = 19 "connection_lost" redial RelayUnreachable
+        "The connection was lost."
+        "It comes back by itself when the network does."
 }
 
 impl From<CloseCode> for u64 {
@@ -146,7 +149,7 @@ mod tests {
             let json = serde_json::to_string(&code).unwrap();
             assert_eq!(json, format!("\"{}\"", code.name()));
         }
-        assert_eq!(CloseCode::from_u64(19), None);
+        assert_eq!(CloseCode::from_u64(20), None);
         assert_eq!(CloseCode::from_u64(1 << 32), None);
     }
 }
