@@ -71,17 +71,17 @@ pub fn prepare() -> Result<()> {
     )
 }
 
-/// Wraps a test that needs a lab: outside, starts the test again inside a
-/// sandbox and passes its result on; inside, runs `body`.
+/// Wraps the body of a test that needs a lab: outside, starts the same test
+/// again inside a sandbox and passes its result on; inside, runs `body`.
 ///
 /// Without root the test is skipped, and says so.
 ///
 /// # Panics
 /// When the test fails inside.
-pub fn test(name: &str, body: impl FnOnce() -> Result<()>) {
+pub fn test<F: FnOnce() -> Result<()>>(body: F) {
+    let name = test_name(std::any::type_name::<F>());
     if entered() {
-        let outcome = prepare().and_then(|()| body());
-        if let Err(error) = outcome {
+        if let Err(error) = prepare().and_then(|()| body()) {
             panic!("{name}: {error:?}");
         }
         return;
@@ -90,16 +90,19 @@ pub fn test(name: &str, body: impl FnOnce() -> Result<()>) {
         eprintln_skip(name);
         return;
     }
-    let status = enter([
-        name.to_owned(),
-        "--exact".to_owned(),
-        "--nocapture".to_owned(),
-    ])
-    .unwrap_or_else(|error| panic!("{name}: {error:?}"));
+    let status = enter([name, "--exact", "--nocapture"].map(str::to_owned))
+        .unwrap_or_else(|error| panic!("{name}: {error:?}"));
     assert!(
         status.success(),
         "{name} failed inside its sandbox ({status})"
     );
+}
+
+/// The test harness knows a test by its path without the crate, which is also
+/// how the compiler names the closure in its body.
+fn test_name(closure: &'static str) -> &'static str {
+    let test = closure.strip_suffix("::{{closure}}").unwrap_or(closure);
+    test.split_once("::").map_or(test, |(_crate, path)| path)
 }
 
 #[expect(

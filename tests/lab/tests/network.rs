@@ -32,7 +32,7 @@ fn pair() -> Result<Pair> {
 
 #[test]
 fn hosts_on_a_switch_reach_each_other() {
-    sandbox::test("hosts_on_a_switch_reach_each_other", || {
+    sandbox::test(|| {
         let Pair { a, b, network } = pair()?;
         traffic::ping(&a, B.into(), 3)?;
         let copied = traffic::copy(&a, &b, SocketAddr::new(B.into(), 5000), 5_000_000)?;
@@ -46,7 +46,7 @@ fn hosts_on_a_switch_reach_each_other() {
 
 #[test]
 fn shouts_are_heard_through_a_snooping_switch() {
-    sandbox::test("shouts_are_heard_through_a_snooping_switch", || {
+    sandbox::test(|| {
         let Pair {
             a,
             b,
@@ -73,7 +73,7 @@ fn shouts_are_heard_through_a_snooping_switch() {
 
 #[test]
 fn a_deaf_host_is_reported_as_deaf() {
-    sandbox::test("a_deaf_host_is_reported_as_deaf", || {
+    sandbox::test(|| {
         let Pair { a, b, network } = pair()?;
         network.set_port("port2", false)?;
         let answers = traffic::shout(
@@ -90,7 +90,7 @@ fn a_deaf_host_is_reported_as_deaf() {
 
 #[test]
 fn raw_frames_arrive_bit_by_bit() {
-    sandbox::test("raw_frames_arrive_bit_by_bit", || {
+    sandbox::test(|| {
         let Pair {
             a,
             b,
