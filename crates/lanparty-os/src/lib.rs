@@ -5,6 +5,7 @@
 //! callers. All `unsafe` is in the files that talk to the kernel.
 
 pub mod lock;
+mod prefix;
 pub mod private_file;
 pub mod state_dir;
 
@@ -14,3 +15,5 @@ pub mod netlink;
 pub mod sysctl;
 #[cfg(target_os = "linux")]
 pub mod tap;
+
+pub use prefix::{Family, ParsePrefixError, Prefix};

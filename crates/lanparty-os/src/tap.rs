@@ -9,6 +9,13 @@ use rustix::fs::{Mode, OFlags};
 /// `struct virtio_net_hdr_mrg_rxbuf`.
 pub const VNET_HEADER_LEN: usize = 12;
 
+// From `if_tun.h`, as wide as `ifr_flags`.
+const IFF_TAP: u16 = 0x0002;
+const IFF_NO_PI: u16 = 0x1000;
+const IFF_VNET_HDR: u16 = 0x4000;
+/// Somebody's persistent TAP of the same name is not ours to take over.
+const IFF_TUN_EXCL: u16 = 0x8000;
+
 /// What the other end may leave undone in a frame that it hands over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TapOffloads {
@@ -117,11 +124,10 @@ impl Tap {
             Mode::empty(),
         )
         .map_err(|errno| TapError::Device(errno.into()))?;
-        let mut flags = libc::IFF_TAP | libc::IFF_NO_PI;
+        request.flags = IFF_TAP | IFF_NO_PI | IFF_TUN_EXCL;
         if options.vnet_header {
-            flags |= libc::IFF_VNET_HDR;
+            request.flags |= IFF_VNET_HDR;
         }
-        request.flags = libc::c_short::try_from(flags).map_err(|_| bad_name())?;
         // SAFETY: TUNSETIFF reads and writes one `struct ifreq`, as which
         // `request` is laid out and sized.
         let made = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETIFF, &raw mut request) };
@@ -216,8 +222,8 @@ impl AsFd for Tap {
 #[repr(C)]
 struct InterfaceRequest {
     name: [u8; libc::IFNAMSIZ],
-    flags: libc::c_short,
-    _rest: [u8; size_of::<libc::ifreq>() - libc::IFNAMSIZ - size_of::<libc::c_short>()],
+    flags: u16,
+    _rest: [u8; size_of::<libc::ifreq>() - libc::IFNAMSIZ - size_of::<u16>()],
 }
 
 const _: () = assert!(size_of::<InterfaceRequest>() == size_of::<libc::ifreq>());

@@ -2,6 +2,11 @@
 //! namespace of its own that dies with its thread.
 
 #![cfg(target_os = "linux")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on says so"
+)]
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};

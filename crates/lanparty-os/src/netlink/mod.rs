@@ -7,15 +7,14 @@
 mod address;
 mod link;
 mod monitor;
-mod prefix;
 mod route;
 mod rule;
 mod socket;
 
+pub use crate::prefix::{Family, ParsePrefixError, Prefix};
 pub use address::{Address, NewAddress};
 pub use link::{Link, LinkChange};
 pub use monitor::{Change, Monitor};
-pub use prefix::{Family, ParsePrefixError, Prefix};
 pub use route::{MAIN_TABLE, Route, RouteKind, RouteQuery, RouteScope};
 pub use rule::{Rule, RuleAction};
 
