@@ -1,7 +1,5 @@
 //! Why there is no adapter, in sentences that say what to do.
 
-use std::io;
-
 #[derive(Debug, thiserror::Error)]
 pub enum TapError {
     #[error(
@@ -22,11 +20,12 @@ pub enum TapError {
     Name { name: String },
     #[error("this operating system has no supported TAP driver")]
     Unsupported,
-    #[error("cannot {action} the network adapter {name}")]
-    Os {
-        action: &'static str,
+    #[error("the network adapter {name} vanished while it was being set up")]
+    Gone { name: String },
+    #[error("cannot set up the network adapter {name}")]
+    Settings {
         name: String,
         #[source]
-        source: io::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
 }

@@ -1,16 +1,17 @@
 //! The TAP on Linux: /dev/net/tun with virtio-net headers.
 
-mod sys;
-
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
+use lanparty_os::netlink::{LinkChange, Netlink, NetlinkError};
+use lanparty_os::tap::{self, TapOffloads, VNET_HEADER_LEN};
 use rustix::io::Errno;
+
+use lanparty_obs::DropReason;
+use lanparty_offload::{Coalescer, VnetHdr, segment};
 
 use crate::{Adapter, FromTap, Received, TapCounters, TapError, TapOptions};
 
-/// `struct virtio_net_hdr_mrg_rxbuf`, as `TUNSETVNETHDRSZ` asks for.
-const HEADER_LEN: usize = 12;
 /// The largest superframe of the kernel: a 64 KiB IP packet and its Ethernet
 /// header, with room for a tag.
 const MAX_PACKET: usize = 65_535 + 18;
@@ -19,12 +20,11 @@ const MAX_PACKET: usize = 65_535 + 18;
 /// unplugged until [`Adapter::set_carrier`].
 #[derive(Debug)]
 pub struct Tap {
-    device: OwnedFd,
-    control: OwnedFd,
-    name: String,
-    raw_name: sys::RawName,
+    device: tap::Tap,
+    netlink: Netlink,
     index: u32,
     packet: Box<[u8]>,
+    batch: Coalescer,
     refused: u64,
     counters: TapCounters,
 }
@@ -35,50 +35,43 @@ impl Tap {
     /// # Errors
     /// [`TapError`] tells what is missing on this machine.
     pub fn open(options: &TapOptions) -> Result<Self, TapError> {
-        let raw_name = sys::raw_name(&options.name).ok_or_else(|| TapError::Name {
+        let device = tap::Tap::create(&tap::TapOptions {
             name: options.name.clone(),
+            vnet_header: true,
+            offloads: TapOffloads::ALL,
         })?;
-        let failed = |action| {
-            let name = options.name.clone();
-            move |source| TapError::Os {
-                action,
-                name,
-                source,
-            }
+        let mut netlink = Netlink::open().map_err(|source| failed(&device, source))?;
+        let link = netlink
+            .link_by_name(device.name())
+            .map_err(|source| failed(&device, source))?
+            .ok_or_else(|| TapError::Gone {
+                name: device.name().to_owned(),
+            })?;
+        let mut change = |change: &LinkChange| {
+            netlink
+                .change_link(link.index, change)
+                .map_err(|source| failed(&device, source))
         };
-
-        let device = sys::open_device().map_err(|source| match Errno::from_io_error(&source) {
-            Some(Errno::NOENT | Errno::NODEV | Errno::NXIO) => TapError::DeviceMissing,
-            Some(Errno::ACCESS | Errno::PERM) => TapError::NotPermitted,
-            _ => failed("open /dev/net/tun for")(source),
+        // The cable is unplugged before the interface comes up: nothing may
+        // leave, no address may be asked for and no neighbour looked for
+        // before the room is joined.
+        change(&LinkChange {
+            mac: Some(options.mac),
+            mtu: Some(options.mtu.into()),
+            carrier: Some(false),
+            ..LinkChange::default()
         })?;
-        sys::create_tap(&device, &raw_name).map_err(|source| {
-            match Errno::from_io_error(&source) {
-                Some(Errno::PERM | Errno::ACCESS) => TapError::NotPermitted,
-                Some(Errno::BUSY | Errno::EXIST) => TapError::NameInUse {
-                    name: options.name.clone(),
-                },
-                _ => failed("create")(source),
-            }
+        change(&LinkChange {
+            up: Some(true),
+            ..LinkChange::default()
         })?;
-        let control = sys::control_socket().map_err(failed("ask for settings of"))?;
-        sys::set_header_len(&device, HEADER_LEN as libc::c_int)
-            .map_err(failed("set the header length of"))?;
-        sys::set_mac(&control, &raw_name, options.mac).map_err(failed("set the MAC address of"))?;
-        sys::set_mtu(&control, &raw_name, options.mtu).map_err(failed("set the MTU of"))?;
-        // Without a cable before it is up: nothing may leave, no address may be
-        // asked for and no neighbour looked for before the room is joined.
-        sys::set_carrier(&device, false).map_err(failed("unplug"))?;
-        sys::bring_up(&control, &raw_name).map_err(failed("bring up"))?;
-        let index = sys::index(&control, &raw_name).map_err(failed("find"))?;
-
         Ok(Self {
+            // A kernel that cuts UDP superframes for us also takes them.
+            batch: Coalescer::new(device.offloads().uso),
             device,
-            control,
-            name: options.name.clone(),
-            raw_name,
-            index,
-            packet: vec![0; HEADER_LEN + MAX_PACKET].into_boxed_slice(),
+            netlink,
+            index: link.index,
+            packet: vec![0; VNET_HEADER_LEN + MAX_PACKET].into_boxed_slice(),
             refused: 0,
             counters: TapCounters::default(),
         })
@@ -86,7 +79,7 @@ impl Tap {
 
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        self.device.name()
     }
 
     /// The interface's index in this network namespace.
@@ -101,18 +94,63 @@ impl Tap {
         self.device.as_fd()
     }
 
-    fn write(&mut self, header: &[u8], frame: &[u8]) -> bool {
-        self.counters.writes += 1;
-        let parts = [IoSlice::new(header), IoSlice::new(frame)];
-        rustix::io::retry_on_intr(|| rustix::io::writev(&self.device, &parts)).is_ok()
+    fn write_batch(&mut self) {
+        for (header, frame) in self.batch.outputs() {
+            self.counters.writes += 1;
+            let encoded = header.encode_mergeable();
+            let parts = [IoSlice::new(&encoded), IoSlice::new(frame)];
+            let frames = frames_in(header, frame.len());
+            match rustix::io::retry_on_intr(|| rustix::io::writev(&self.device, &parts)) {
+                Ok(_) => {
+                    self.counters.frames_out += frames;
+                    self.counters.bytes_out += frame.len() as u64;
+                }
+                Err(_) => self.refused += frames,
+            }
+        }
+        self.batch.clear();
     }
 
-    fn failed(&self, action: &'static str) -> impl FnOnce(io::Error) -> TapError {
-        let name = self.name.clone();
-        move |source| TapError::Os {
-            action,
-            name,
-            source,
+    fn change(&mut self, change: &LinkChange) -> Result<(), TapError> {
+        self.netlink
+            .change_link(self.index, change)
+            .map_err(|source| failed(&self.device, source))
+    }
+}
+
+/// How many frames a superframe stands for.
+fn frames_in(header: &VnetHdr, len: usize) -> u64 {
+    let Some(gso) = header.gso else { return 1 };
+    let payload = len.saturating_sub(header.hdr_len.into());
+    payload.div_ceil(usize::from(gso.size).max(1)) as u64
+}
+
+fn failed(device: &tap::Tap, source: NetlinkError) -> TapError {
+    if source.is_permission_denied() {
+        return TapError::NotPermitted;
+    }
+    TapError::Settings {
+        name: device.name().to_owned(),
+        source: Box::new(source),
+    }
+}
+
+impl From<tap::TapError> for TapError {
+    fn from(error: tap::TapError) -> Self {
+        match error {
+            tap::TapError::Device(source) => match Errno::from_io_error(&source) {
+                Some(Errno::ACCESS | Errno::PERM) => Self::NotPermitted,
+                _ => Self::DeviceMissing,
+            },
+            tap::TapError::NotAllowed { .. } => Self::NotPermitted,
+            tap::TapError::Busy { name } => Self::NameInUse { name },
+            tap::TapError::BadName { name } => Self::Name { name },
+            tap::TapError::Create { name, source } | tap::TapError::Configure { name, source } => {
+                Self::Settings {
+                    name,
+                    source: Box::new(source),
+                }
+            }
         }
     }
 }
@@ -138,34 +176,57 @@ impl Adapter for Tap {
                 Err(error) => return Err(error.into()),
             };
             self.counters.reads += 1;
-            let frame = self.packet.get_mut(HEADER_LEN..len).unwrap_or_default();
-            self.counters.frames_in += 1;
-            self.counters.bytes_in += frame.len() as u64;
-            sink(FromTap::Frame(frame));
+            let Some((header, frame)) = self
+                .packet
+                .get_mut(..len)
+                .and_then(|packet| packet.split_at_mut_checked(VNET_HEADER_LEN))
+            else {
+                sink(FromTap::Dropped(DropReason::Runt));
+                continue;
+            };
+            let frames = VnetHdr::decode(header).and_then(|header| segment(&header, frame));
+            let mut frames = match frames {
+                Ok(frames) => frames,
+                Err(error) => {
+                    tracing::debug!(%error, "cannot take a frame from the TAP");
+                    sink(FromTap::Dropped(DropReason::UnknownOffload));
+                    continue;
+                }
+            };
+            while let Some(frame) = frames.next_frame() {
+                self.counters.frames_in += 1;
+                self.counters.bytes_in += frame.len() as u64;
+                sink(FromTap::Frame(frame));
+            }
         }
         Ok(Received::More)
     }
 
     fn send(&mut self, frame: &[u8]) {
-        if self.write(&[0; HEADER_LEN], frame) {
-            self.counters.frames_out += 1;
-            self.counters.bytes_out += frame.len() as u64;
-        } else {
-            self.refused += 1;
+        if self.batch.push(frame).is_err() {
+            self.write_batch();
+            // An empty batch takes any frame.
+            self.refused += u64::from(self.batch.push(frame).is_err());
         }
     }
 
     fn flush(&mut self) -> u64 {
+        self.write_batch();
         std::mem::take(&mut self.refused)
     }
 
     fn set_carrier(&mut self, up: bool) -> Result<(), TapError> {
-        let action = if up { "plug in" } else { "unplug" };
-        sys::set_carrier(&self.device, up).map_err(self.failed(action))
+        self.change(&LinkChange {
+            carrier: Some(up),
+            ..LinkChange::default()
+        })
     }
 
     fn set_mtu(&mut self, mtu: u16) -> Result<(), TapError> {
-        sys::set_mtu(&self.control, &self.raw_name, mtu).map_err(self.failed("set the MTU of"))
+        self.change(&LinkChange {
+            mtu: Some(mtu.into()),
+            ..LinkChange::default()
+        })
     }
 
     fn counters(&self) -> TapCounters {

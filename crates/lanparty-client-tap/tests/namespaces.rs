@@ -93,9 +93,18 @@ fn frames_longer_than_the_mtu_reach_the_machine() {
 }
 
 #[test]
-fn a_tcp_copy_between_two_adapters_is_bit_identical() {
+fn a_tcp_copy_over_ipv4_between_two_adapters_is_bit_identical() {
+    copy("IPv4 copy", "10.77.0.1:0");
+}
+
+#[test]
+fn a_tcp_copy_over_ipv6_between_two_adapters_is_bit_identical() {
+    copy("IPv6 copy", "[fd77::1]:0");
+}
+
+fn copy(test: &str, server: &str) {
     const LEN: usize = 64 << 20;
-    if !root("copy") {
+    if !root(test) {
         return;
     }
     let stop = AtomicBool::new(false);
@@ -105,7 +114,7 @@ fn a_tcp_copy_between_two_adapters_is_bit_identical() {
         let taps = taps_in.clone();
         let server = scope.spawn(move || {
             taps.send(host(1)).unwrap();
-            let listener = TcpListener::bind("10.77.0.1:0").unwrap();
+            let listener = TcpListener::bind(server).unwrap();
             port_in.send(listener.local_addr().unwrap()).unwrap();
             let (mut stream, _) = listener.accept().unwrap();
             let mut received = Vec::with_capacity(LEN);
@@ -142,6 +151,8 @@ fn a_tcp_copy_between_two_adapters_is_bit_identical() {
             a.counters().writes + b.counters().writes,
             a.counters().frames_out + b.counters().frames_out,
         );
+        assert!(frames > 2 * reads, "the kernel handed over no superframes");
+        assert!(out > 2 * writes, "nothing was coalesced");
         println!("{frames} frames in {reads} reads, {out} frames in {writes} writes");
     });
 }
@@ -182,7 +193,9 @@ fn forward(from: &mut Tap, to: &mut Tap) {
 fn host(last: u8) -> Tap {
     enter_namespace();
     let mut tap = Tap::open(&options(last)).unwrap();
-    sh(&format!("ip address add 10.77.0.{last}/24 dev lanpltap0"));
+    sh(&format!(
+        "ip address add 10.77.0.{last}/24 dev lanpltap0; ip address add fd77::{last}/64 nodad dev lanpltap0"
+    ));
     tap.set_carrier(true).unwrap();
     tap
 }
