@@ -19,19 +19,33 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     status(&mut command, &format!("cargo {}", arguments.join(" ")))
 }
 
-/// Builds the programs, in the profile that this program was built in.
+const PROGRAMS: [&str; 3] = [
+    "lanparty-relay",
+    "lanparty-gateway",
+    "lanparty-client-linux",
+];
+
+/// Builds the programs in the profile that this program was built in.
 pub(crate) fn build_programs() -> Result<()> {
-    let mut arguments = vec!["build", "--bins"];
-    for package in [
-        "lanparty-relay",
-        "lanparty-gateway",
-        "lanparty-client-linux",
-    ] {
-        arguments.extend(["--package", package]);
+    if cfg!(debug_assertions) {
+        build(&[])
+    } else {
+        build_release_programs()
     }
-    if !cfg!(debug_assertions) {
-        arguments.push("--release");
-    }
+}
+
+/// Builds the programs as they are shipped.
+pub(crate) fn build_release_programs() -> Result<()> {
+    build(&["--release"])
+}
+
+fn build(extra: &[&str]) -> Result<()> {
+    let packages = PROGRAMS.iter().flat_map(|package| ["--package", package]);
+    let arguments: Vec<&str> = ["build", "--bins"]
+        .into_iter()
+        .chain(packages)
+        .chain(extra.iter().copied())
+        .collect();
     run(&arguments)
 }
 

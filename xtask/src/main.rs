@@ -7,6 +7,7 @@
     reason = "a command-line program talks to its user"
 )]
 
+mod bench;
 mod cargo;
 mod party;
 mod table;
@@ -28,6 +29,8 @@ struct Cli {
 enum Command {
     /// Hold a whole LAN party on this machine, in network namespaces (needs root)
     Party(party::Arguments),
+    /// Measure against rivals in the same run (needs root)
+    Bench(bench::Arguments),
     /// Run every check that CI runs: formatting, lints, licences, tests
     Test(test::Arguments),
 }
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
 fn try_main() -> Result<ExitCode> {
     match Cli::parse().command {
         Command::Party(arguments) => party::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
     }
 }

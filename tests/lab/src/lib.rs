@@ -11,6 +11,7 @@
 //! which `cargo xtask party --once` and the end-to-end tests share.
 
 pub mod checks;
+pub mod iperf;
 pub mod network;
 pub mod node;
 pub mod packages;
@@ -18,6 +19,7 @@ pub mod packet;
 pub mod party;
 pub mod process;
 pub mod programs;
+pub mod rivals;
 pub mod sandbox;
 pub mod traffic;
 pub mod wait;

@@ -48,6 +48,25 @@ impl Process {
         &self.name
     }
 
+    /// CPU time that the program has used, in user and kernel mode.
+    ///
+    /// # Errors
+    /// When the program has ended.
+    pub fn cpu_time(&self) -> Result<Duration> {
+        let path = format!("/proc/{}/stat", self.child.id());
+        let stat = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        // The name in parentheses may contain spaces (proc(5)).
+        let fields = stat.rsplit(')').next().unwrap_or_default();
+        let ticks: u64 = fields
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .filter_map(|field| field.parse::<u64>().ok())
+            .sum();
+        let per_second = rustix::param::clock_ticks_per_second();
+        Ok(Duration::from_millis(ticks * 1_000 / per_second))
+    }
+
     /// Everything that the program has printed so far.
     #[must_use]
     pub fn log(&self) -> String {

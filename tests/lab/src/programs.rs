@@ -7,12 +7,18 @@ use anyhow::{Context as _, Result, bail};
 /// The project's programs, as cargo names them.
 pub const ALL: [&str; 3] = ["lanparty-relay", "lanparty-gateway", "lanparty-client"];
 
-/// The path of one of the project's programs, built in the same profile as
-/// the caller.
+/// Names a directory with programs of another profile, for the bench.
+pub const DIRECTORY: &str = "LANPARTY_LAB_PROGRAMS";
+
+/// The path of one of the project's programs: from [`DIRECTORY`], or built in
+/// the same profile as the caller.
 ///
 /// # Errors
 /// When it has not been built.
 pub fn find(name: &str) -> Result<PathBuf> {
+    if let Some(directory) = std::env::var_os(DIRECTORY) {
+        return Ok(Path::new(&directory).join(name));
+    }
     let here = std::env::current_exe().context("cannot find the path of this program")?;
     let built = here
         .ancestors()

@@ -33,6 +33,17 @@ pub fn available() -> bool {
 /// # Errors
 /// When namespaces cannot be created.
 pub fn enter(arguments: impl IntoIterator<Item = String>) -> Result<ExitStatus> {
+    enter_with(arguments, &[])
+}
+
+/// [`enter`] with additions to the environment.
+///
+/// # Errors
+/// As [`enter`].
+pub fn enter_with(
+    arguments: impl IntoIterator<Item = String>,
+    environment: &[(&str, std::path::PathBuf)],
+) -> Result<ExitStatus> {
     if !available() {
         bail!(
             "a party needs network namespaces, so it must be run as root (try: sudo -E cargo xtask party)"
@@ -54,6 +65,7 @@ pub fn enter(arguments: impl IntoIterator<Item = String>) -> Result<ExitStatus> 
         .arg(program)
         .args(arguments)
         .env(MARK, "1")
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .status()
         .context("cannot run `unshare`; it comes with the package util-linux")
 }

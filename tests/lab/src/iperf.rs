@@ -1,0 +1,45 @@
+//! Throughput, as iperf3 measures it.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use crate::node::Node;
+
+/// What one run carried.
+#[derive(Clone, Copy, Debug)]
+pub struct Throughput {
+    pub bits_per_second: f64,
+    pub bytes: f64,
+}
+
+/// One TCP stream from `from` to `to` for `time`.
+///
+/// # Errors
+/// When iperf3 fails, with its words.
+pub fn tcp(from: &Node, to: &Node, target: Ipv4Addr, time: Duration) -> Result<Throughput> {
+    let mut command = to.command("iperf3");
+    command.args(["--server", "--one-off", "--port", "5201"]);
+    let mut server = to.spawn_command(command, "iperf3")?;
+    crate::wait::until("iperf3 to listen", Duration::from_secs(5), || {
+        to.sh("ss -Hltn sport = :5201 | grep -q .").ok()
+    })?;
+    let report = from.sh(&format!(
+        "iperf3 --client {target} --port 5201 --json --time {}",
+        time.as_secs()
+    ))?;
+    server.wait(Duration::from_secs(10))?;
+    let report: Value = serde_json::from_str(&report).context("iperf3 printed no JSON")?;
+    let figure = |name: &str| {
+        report
+            .pointer(&format!("/end/sum_received/{name}"))
+            .and_then(Value::as_f64)
+            .with_context(|| format!("iperf3 did not report {name}: {report}"))
+    };
+    Ok(Throughput {
+        bits_per_second: figure("bits_per_second")?,
+        bytes: figure("bytes")?,
+    })
+}
