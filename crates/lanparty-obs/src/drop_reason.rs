@@ -74,6 +74,9 @@ drop_reasons! {
     RouterAdvertisement "router_advertisement" "IPv6 router advertisements do not cross unless the host allows them."
     Redirect "redirect" "ICMP redirects do not cross."
     NeighbourSpoof "neighbour_spoof" "The IPv6 neighbour message claims an address that is not its sender's."
+    Dhcpv6 "dhcpv6" "DHCPv6 answers do not cross: they would change the player's name servers."
+    MulticastQuerier "multicast_querier" "Players may not act as the LAN's multicast querier."
+    RoutingProtocol "routing_protocol" "Players may not speak the protocols by which routers agree (VRRP, HSRP, OSPF, RIP and the like)."
     HostNotAllowed "host_not_allowed" "The host confines players to listed LAN addresses and this is not one."
 
     // Forwarding.
@@ -100,6 +103,7 @@ drop_reasons! {
     // The edges.
     NotReady "not_ready" "The tunnel was not up."
     TapWrite "tap_write" "The TAP adapter refused the frame."
+    LanOverflow "lan_overflow" "Frames arrived from the LAN faster than the gateway read them."
     LanWrite "lan_write" "The network interface refused the frame."
     UnknownOffload "unknown_offload" "The kernel handed over a kind of superframe that this version cannot split."
 }
