@@ -1,0 +1,291 @@
+//! How a member is doing: the snapshot that `status --json` prints, and what
+//! to conclude from it.
+
+use std::net::{IpAddr, SocketAddr};
+
+use lanparty_proto::{MacAddr, PeerId};
+use serde::{Deserialize, Serialize};
+
+use crate::stats::{AddressSource, LanStats, TunnelCounters};
+use crate::{DropCounts, DropReason};
+
+/// A player or gateway at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MemberStatus {
+    pub room: String,
+    /// The member's own id, while it is in the room.
+    pub peer_id: Option<PeerId>,
+    pub relay: RelayStatus,
+    pub gateway: GatewayStatus,
+    /// A player's adapter.
+    pub tap: Option<TapStatus>,
+    /// A gateway's side of the LAN.
+    pub lan: Option<LanStats>,
+    pub peers: Vec<PeerStatus>,
+    pub counters: TunnelCounters,
+    pub drops: DropCounts,
+}
+
+/// The way to the relay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayStatus {
+    pub connected: bool,
+    pub address: Option<SocketAddr>,
+    pub rtt_us: Option<u32>,
+    /// The largest datagram that the path carries.
+    pub datagram_budget: Option<u16>,
+}
+
+/// The gateway as a player sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewayStatus {
+    pub present: bool,
+    pub rtt_us: Option<u32>,
+}
+
+/// A player's adapter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TapStatus {
+    pub name: String,
+    pub mac: MacAddr,
+    /// The IP MTU set on the adapter.
+    pub mtu: u16,
+    /// Whether the adapter's media is up.
+    pub up: bool,
+    /// Address and prefix length, such as `10.73.42.123/24`.
+    pub address: Option<String>,
+    pub source: Option<AddressSource>,
+}
+
+/// Another member of the room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerStatus {
+    pub peer: PeerId,
+    pub role: String,
+    pub name: String,
+    pub mac: Option<MacAddr>,
+    pub rtt_us: Option<u32>,
+}
+
+/// Something that a user should know, worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Finding {
+    RelayLost,
+    NotJoined,
+    AdapterDown,
+    NoGateway,
+    NoAddress,
+    LinkLocalOnly,
+    DhcpRefused,
+    NothingHeard,
+    Fragmenting,
+}
+
+impl Finding {
+    /// What it means and what to do.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::RelayLost => {
+                "The relay does not answer; check the internet connection, the program keeps trying."
+            }
+            Self::NotJoined => "The relay answers, but this member is not in the room yet.",
+            Self::AdapterDown => {
+                "The LAN adapter is down, so games cannot use it; rejoin the room."
+            }
+            Self::NoGateway => {
+                "No gateway is in the room, so only the players see each other; ask the host to start it."
+            }
+            Self::NoAddress => {
+                "The LAN adapter has no address; wait for the party's DHCP server or set one with --ip."
+            }
+            Self::LinkLocalOnly => {
+                "Nobody offered an address, so the adapter has a 169.254 one that only reaches members with the same."
+            }
+            Self::DhcpRefused => {
+                "The party's DHCP server offered an address that would disturb this computer's own network; ask the host, or set one with --ip."
+            }
+            Self::NothingHeard => {
+                "Not one broadcast came from the room in a minute; check that the gateway's cable is in the party's switch."
+            }
+            Self::Fragmenting => {
+                "The path to the relay is narrower than the room's frames, so large ones cross in pieces; that is safe but slower."
+            }
+        }
+    }
+}
+
+/// Any LAN with a Windows PC, a printer or a router broadcasts more often.
+const QUIET_S: u64 = 60;
+/// Overlay header and Ethernet header.
+const FRAME_HEADERS: u16 = 20;
+
+impl MemberStatus {
+    /// What is worth telling, worst first.
+    ///
+    /// Later findings are mostly consequences of earlier ones, so a driver
+    /// that has one line shows the first. `uptime_s` counts from the join.
+    #[must_use]
+    pub fn findings(&self, uptime_s: u64) -> Vec<Finding> {
+        if !self.relay.connected {
+            return vec![Finding::RelayLost];
+        }
+        if self.peer_id.is_none() {
+            return vec![Finding::NotJoined];
+        }
+        let mut findings = Vec::new();
+        if let Some(tap) = &self.tap {
+            if !tap.up {
+                findings.push(Finding::AdapterDown);
+            }
+            if !self.gateway.present {
+                findings.push(Finding::NoGateway);
+            }
+            match (&tap.address, tap.source) {
+                (None, _) => findings.push(Finding::NoAddress),
+                (Some(_), Some(AddressSource::LinkLocal)) => findings.push(Finding::LinkLocalOnly),
+                (Some(_), _) => {}
+            }
+            if self.drops.get(DropReason::DhcpUnsafe) > 0 {
+                findings.push(Finding::DhcpRefused);
+            }
+            if self.gateway.present && uptime_s >= QUIET_S && self.counters.broadcasts_in == 0 {
+                findings.push(Finding::NothingHeard);
+            }
+            let needed = tap.mtu.saturating_add(FRAME_HEADERS);
+            if self
+                .relay
+                .datagram_budget
+                .is_some_and(|budget| budget < needed)
+            {
+                findings.push(Finding::Fragmenting);
+            }
+        }
+        findings
+    }
+}
+
+/// `10.73.42.123/24`.
+#[must_use]
+pub fn with_prefix(address: IpAddr, prefix_len: u8) -> String {
+    format!("{address}/{prefix_len}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn healthy() -> MemberStatus {
+        MemberStatus {
+            room: "PARTY".to_owned(),
+            peer_id: Some(7.try_into().unwrap()),
+            relay: RelayStatus {
+                connected: true,
+                address: Some("198.51.100.1:443".parse().unwrap()),
+                rtt_us: Some(18_000),
+                datagram_budget: Some(1_434),
+            },
+            gateway: GatewayStatus {
+                present: true,
+                rtt_us: Some(21_000),
+            },
+            tap: Some(TapStatus {
+                name: "lanparty0".to_owned(),
+                mac: MacAddr([0x02, 0, 0x5e, 0x10, 0, 1]),
+                mtu: 1_344,
+                up: true,
+                address: Some(with_prefix([10, 73, 42, 123].into(), 24)),
+                source: Some(AddressSource::Dhcp),
+            }),
+            counters: TunnelCounters {
+                broadcasts_in: 1,
+                ..TunnelCounters::default()
+            },
+            ..MemberStatus::default()
+        }
+    }
+
+    fn findings(change: impl FnOnce(&mut MemberStatus)) -> Vec<Finding> {
+        let mut status = healthy();
+        change(&mut status);
+        status.findings(120)
+    }
+
+    #[test]
+    fn a_healthy_player_hears_nothing() {
+        assert_eq!(healthy().findings(120), []);
+    }
+
+    #[test]
+    fn each_trouble_is_found() {
+        fn tap(status: &mut MemberStatus) -> &mut TapStatus {
+            status.tap.as_mut().unwrap()
+        }
+        assert_eq!(
+            findings(|status| status.relay.connected = false),
+            [Finding::RelayLost]
+        );
+        assert_eq!(
+            findings(|status| status.peer_id = None),
+            [Finding::NotJoined]
+        );
+        assert_eq!(
+            findings(|status| tap(status).up = false),
+            [Finding::AdapterDown]
+        );
+        assert_eq!(
+            findings(|status| status.gateway.present = false),
+            [Finding::NoGateway]
+        );
+        assert_eq!(
+            findings(|status| tap(status).address = None),
+            [Finding::NoAddress]
+        );
+        assert_eq!(
+            findings(|status| tap(status).source = Some(AddressSource::LinkLocal)),
+            [Finding::LinkLocalOnly]
+        );
+        assert_eq!(
+            findings(|status| status.drops.add(DropReason::DhcpUnsafe)),
+            [Finding::DhcpRefused]
+        );
+        assert_eq!(
+            findings(|status| status.counters.broadcasts_in = 0),
+            [Finding::NothingHeard]
+        );
+        assert_eq!(
+            findings(|status| status.relay.datagram_budget = Some(1_363)),
+            [Finding::Fragmenting]
+        );
+        assert_eq!(
+            findings(|status| status.relay.datagram_budget = Some(1_364)),
+            []
+        );
+    }
+
+    #[test]
+    fn silence_is_no_finding_in_the_first_minute() {
+        let mut status = healthy();
+        status.counters.broadcasts_in = 0;
+        assert_eq!(status.findings(59), []);
+    }
+
+    #[test]
+    fn a_gateway_needs_no_adapter() {
+        let gateway = findings(|status| {
+            status.tap = None;
+            status.gateway.present = false;
+        });
+        assert_eq!(gateway, []);
+    }
+
+    #[test]
+    fn a_status_survives_json() {
+        let json = serde_json::to_string(&healthy()).unwrap();
+        assert_eq!(
+            serde_json::from_str::<MemberStatus>(&json).unwrap(),
+            healthy()
+        );
+    }
+}
