@@ -151,9 +151,14 @@ fn copy(test: &str, server: &str) {
             a.counters().writes + b.counters().writes,
             a.counters().frames_out + b.counters().frames_out,
         );
-        assert!(frames > 2 * reads, "the kernel handed over no superframes");
-        assert!(out > 2 * writes, "nothing was coalesced");
-        println!("{frames} frames in {reads} reads, {out} frames in {writes} writes");
+        assert!(
+            frames > 2 * reads,
+            "{frames} frames in {reads} reads: no superframes"
+        );
+        assert!(
+            out > 2 * writes,
+            "{out} frames in {writes} writes: nothing was joined"
+        );
     });
 }
 
@@ -252,9 +257,7 @@ fn in_namespace(test: &str, body: impl FnOnce() + Send) {
 
 fn root(test: &str) -> bool {
     let root = rustix::process::geteuid().is_root();
-    if !root {
-        eprintln!("SKIPPED {test}: network namespaces need root");
-    }
+    if !root {}
     root
 }
 
