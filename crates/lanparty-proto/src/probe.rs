@@ -20,6 +20,9 @@
 //! ```
 //!
 //! A reply has the request's length, so a forged source gains no amplification.
+//! It says in the base header who replies. The relay, which has no peer id,
+//! puts the requester's own there; no member may address itself, so nobody
+//! else can answer like that.
 
 use crate::peer::{self, PeerId};
 
