@@ -257,7 +257,9 @@ fn in_namespace(test: &str, body: impl FnOnce() + Send) {
 
 fn root(test: &str) -> bool {
     let root = rustix::process::geteuid().is_root();
-    if !root {}
+    if !root {
+        eprintln!("SKIPPED {test}: network namespaces need root");
+    }
     root
 }
 
