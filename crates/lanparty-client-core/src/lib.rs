@@ -1,12 +1,46 @@
-//! The session of one member of a room, sans-IO.
+//! The session of one member of a room, player or gateway, sans-IO.
+//!
+//! Owns joining, staying, losing and returning: the state machine, the control
+//! messages, the table of the other members, round-trip probes, fragments and,
+//! for a player, the policy on its frames. Has no socket and no clock: the
+//! driver passes in what arrived and when, and does what
+//! [`Session::poll_effect`] says. A gateway's policy belongs to its bridge.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::expect_used,
+        clippy::unwrap_used
+    )
+)]
 
 use std::time::Duration;
 
 pub mod backoff;
+pub mod config;
+pub mod effect;
+mod flows;
+mod mss;
+mod player;
 pub mod probes;
 pub mod reassembly;
+pub mod roster;
+pub mod rules;
+pub mod session;
+pub mod snapshot;
+mod tunnel;
+
+pub use config::{SessionConfig, sign_card};
+pub use effect::{DisconnectCause, Effect, End, LostCause, Membership, SessionEvent};
+pub use probes::Rtt;
+pub use roster::Roster;
+pub use rules::rules_of;
+pub use session::Session;
+pub use snapshot::{Budget, Phase, Readings, Snapshot};
+pub use tunnel::Splitter;
 
 /// How long a dial may take before it counts as failed. Short, because QUIC
 /// doubles the gaps between its own first packets and a relay that returns

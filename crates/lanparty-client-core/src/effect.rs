@@ -1,0 +1,194 @@
+//! What a session asks of its driver and tells its program.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use lanparty_ctrl::{CloseCode, Mode, PeerInfo, RoomId, RoomPolicy, VersionMismatch};
+use lanparty_l2::dhcp::{Lease, UnsafeAddress};
+use lanparty_obs::ExitCode;
+use lanparty_proto::PeerId;
+use lanparty_queue::FlowKey;
+
+use crate::player::DhcpNews;
+
+/// Popped from [`Session::poll_effect`](crate::Session::poll_effect) after
+/// each input, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Open a connection to the relay. Any earlier one is over; nothing that
+    /// it still reports may be fed to the session.
+    Dial,
+    /// Append bytes to the control stream.
+    SendControl(Bytes),
+    SendDatagram {
+        key: FlowKey,
+        bytes: Bytes,
+    },
+    /// Close the connection after what was sent on it.
+    Close {
+        code: CloseCode,
+        message: String,
+    },
+    Event(SessionEvent),
+}
+
+/// Something that a person or the program's other half wants to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionEvent {
+    Joined(Box<Membership>),
+    PeerJoined(Box<PeerInfo>),
+    PeerLeft {
+        peer: Box<PeerInfo>,
+        reason: CloseCode,
+    },
+    GatewayPresent(PeerId),
+    GatewayGone,
+    PolicyChanged(Box<RoomPolicy>),
+    /// The connection is gone, or never came about.
+    Lost {
+        cause: LostCause,
+        was_joined: bool,
+    },
+    /// The next dial is that far away; `attempt` counts from 1.
+    Retrying {
+        after: Duration,
+        attempt: u32,
+    },
+    /// The relay announced that it goes away and when it expects to be back.
+    RelayRestarting {
+        back_in: Duration,
+    },
+    /// The party's DHCP server answered this player.
+    Lease(Lease),
+    /// The party's DHCP server offered an address that would disturb the
+    /// player's own network, so the answer was dropped.
+    AddressRefused(UnsafeAddress),
+    /// The session is over for good.
+    Ended(End),
+}
+
+/// What Welcome said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    pub peer_id: PeerId,
+    pub room_id: RoomId,
+    pub mode: Mode,
+    pub tap_mtu: u16,
+    pub gateway: Option<PeerId>,
+    pub observed_address: SocketAddr,
+    pub policy: RoomPolicy,
+    /// True where the member was joined before under the same peer id.
+    pub resumed: bool,
+}
+
+/// Why a connection ended, as the driver saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DisconnectCause {
+    /// The relay closed it with an application code.
+    Application { code: u64, message: String },
+    /// The relay's certificate is not the expected one.
+    Certificate { reason: String },
+    /// The relay speaks no common protocol (ALPN or QUIC version).
+    VersionMismatch,
+    /// Nothing was heard for too long.
+    TimedOut,
+    /// The relay has no memory of the connection: it was restarted.
+    Reset,
+    /// Anything else, in the driver's words.
+    Other { reason: String },
+}
+
+/// Why a session that will be tried again has no connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LostCause {
+    NoAnswer,
+    Silence,
+    Restarted,
+    Refused { code: CloseCode, message: String },
+    Other { reason: String },
+}
+
+/// How a session ended for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The program left.
+    Left,
+    /// The relay refused the join or ended the membership.
+    Rejected {
+        code: CloseCode,
+        message: String,
+    },
+    Certificate {
+        reason: String,
+    },
+    Version(Option<VersionMismatch>),
+    /// The relay broke the protocol.
+    Protocol {
+        reason: String,
+    },
+}
+
+impl From<DhcpNews> for SessionEvent {
+    fn from(news: DhcpNews) -> Self {
+        match news {
+            DhcpNews::Lease(lease) => Self::Lease(lease),
+            DhcpNews::Refused(address) => Self::AddressRefused(address),
+        }
+    }
+}
+
+impl std::fmt::Display for LostCause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NoAnswer => f.write_str("the relay does not answer"),
+            Self::Silence => f.write_str("nothing was heard from the relay"),
+            Self::Restarted => f.write_str("the relay was restarted"),
+            Self::Refused { code, message } if message.is_empty() => f.write_str(code.sentence()),
+            Self::Refused { message, .. } => f.write_str(message),
+            Self::Other { reason } => f.write_str(reason),
+        }
+    }
+}
+
+impl End {
+    #[must_use]
+    pub const fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Left => ExitCode::Success,
+            Self::Rejected { code, .. } => code.exit_code(),
+            Self::Certificate { .. } => ExitCode::Certificate,
+            Self::Version(_) => ExitCode::VersionMismatch,
+            Self::Protocol { .. } => ExitCode::Failure,
+        }
+    }
+}
+
+/// What happened and what to do about it.
+impl std::fmt::Display for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Left => f.write_str("left the room"),
+            Self::Rejected { code, message } => {
+                f.write_str(code.sentence())?;
+                if message.is_empty() || code.sentence().contains(message.as_str()) {
+                    return Ok(());
+                }
+                write!(f, " (The relay says: {message})")
+            }
+            Self::Certificate { reason } => write!(
+                f,
+                "The relay's certificate is not the expected one ({reason}). Check --relay, \
+                 --server-name and --relay-ca-cert, or ask the relay's operator for the current \
+                 certificate; do not join if nobody changed it."
+            ),
+            Self::Version(Some(mismatch)) => write!(f, "{mismatch}"),
+            Self::Version(None) => f.write_str(CloseCode::VersionMismatch.sentence()),
+            Self::Protocol { reason } => write!(
+                f,
+                "The relay sent something that this program does not understand ({reason}). \
+                 Upgrade the program or the relay, or use another relay."
+            ),
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The way of a frame through a session, and of the probes beside it.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use lanparty_obs::DropReason;
+use lanparty_proto::PeerId;
+use lanparty_proto::ethernet::EtherType;
+use lanparty_proto::fragment::Fragment;
+use lanparty_proto::overlay::{Header, Kind};
+use lanparty_proto::probe::Probe;
+use lanparty_queue::{FlowKey, Hint};
+
+use super::{Session, State};
+use crate::effect::Effect;
+use crate::mss;
+use crate::player::Rewrite;
+use crate::tunnel::{self, Tunnel};
+
+impl Session {
+    /// Sends a frame into the room.
+    ///
+    /// A player's frame passes the policy first; a gateway's has passed its
+    /// bridge already. TCP handshakes are made to ask for segments that fit
+    /// one datagram of `max_datagram` bytes, which is what the path carries
+    /// now.
+    ///
+    /// # Errors
+    /// Why the frame was dropped; it is counted in [`Self::drops`] already.
+    pub fn outgoing(
+        &mut self,
+        frame: &mut [u8],
+        max_datagram: usize,
+        now: Instant,
+        sink: &mut impl FnMut(FlowKey, Bytes),
+    ) -> Result<(), DropReason> {
+        let result = self.try_outgoing(frame, max_datagram, now, sink);
+        result.inspect_err(|reason| self.tunnel.drops.add(*reason))
+    }
+
+    /// Takes a datagram from the relay; `sink` gets the frame that it
+    /// completes, once a player's policy has passed it, and who sent it.
+    ///
+    /// # Errors
+    /// Why it was dropped; it is counted in [`Self::drops`] already.
+    pub fn incoming(
+        &mut self,
+        datagram: &[u8],
+        max_datagram: usize,
+        now: Instant,
+        sink: &mut impl FnMut(&[u8], PeerId),
+    ) -> Result<(), DropReason> {
+        let result = self.try_incoming(datagram, max_datagram, now, sink);
+        result.inspect_err(|reason| self.tunnel.drops.add(*reason))
+    }
+
+    fn try_outgoing(
+        &mut self,
+        frame: &mut [u8],
+        max_datagram: usize,
+        now: Instant,
+        sink: &mut impl FnMut(FlowKey, Bytes),
+    ) -> Result<(), DropReason> {
+        let own = self.own_id().ok_or(DropReason::NotReady)?;
+        let frame = without_priority_tag(frame);
+        let flow = match &self.player {
+            Some(player) => {
+                let class = player.check_outgoing(frame, &self.roster, now)?;
+                self.flows.of_class(&class, frame.len())
+            }
+            None => self.flows.of_frame(frame),
+        };
+        mss::clamp(frame, max_datagram);
+        self.tunnel.seal(frame, own, flow, max_datagram, sink)
+    }
+
+    fn try_incoming(
+        &mut self,
+        datagram: &[u8],
+        max_datagram: usize,
+        now: Instant,
+        sink: &mut impl FnMut(&[u8], PeerId),
+    ) -> Result<(), DropReason> {
+        let own = self.own_id().ok_or(DropReason::NotReady)?;
+        self.heard(now);
+        let (header, body) = Header::decode(datagram).map_err(|_| DropReason::OverlayHeader)?;
+        let sender = self.roster.get(header.source).ok_or(DropReason::SourceId)?;
+        let Tunnel {
+            counters,
+            drops,
+            reassembler,
+            ..
+        } = &mut self.tunnel;
+        let frame: &[u8] = match header.kind {
+            Kind::Frame => {
+                counters.datagrams_in += 1;
+                body
+            }
+            Kind::Fragment => {
+                counters.datagrams_in += 1;
+                counters.fragments_in += 1;
+                let fragment = Fragment::parse(body).map_err(|_| DropReason::FragmentHeader)?;
+                match reassembler.push(header.source, fragment, now, drops)? {
+                    Some(whole) => whole,
+                    None => return Ok(()),
+                }
+            }
+            Kind::SealedFrame | Kind::SealedFragment => return Err(DropReason::SealedInClearRoom),
+            Kind::Probe => {
+                let probe = Probe::decode(body).map_err(|_| DropReason::Probe)?;
+                if probe.target != own.get() {
+                    return Err(DropReason::Probe);
+                }
+                return self.probe(header.source, probe, own, now);
+            }
+        };
+        let rewrite = match &mut self.player {
+            Some(player) => player.check_incoming(frame, sender, &self.roster, now)?,
+            None => Rewrite::None,
+        };
+        let frame = if rewrite != Rewrite::None || mss::is_handshake(frame) {
+            self.scratch.clear();
+            self.scratch.extend_from_slice(frame);
+            if let Some(player) = &mut self.player {
+                let result = player.rewrite(&mut self.scratch, rewrite);
+                if let Some(news) = player.take_news() {
+                    self.effects.push_back(Effect::Event(news.into()));
+                }
+                result?;
+            }
+            mss::clamp(&mut self.scratch, max_datagram);
+            &self.scratch
+        } else {
+            frame
+        };
+        tunnel::count_in(counters, frame);
+        sink(frame, header.source);
+        Ok(())
+    }
+
+    fn probe(
+        &mut self,
+        source: PeerId,
+        probe: Probe,
+        own: PeerId,
+        now: Instant,
+    ) -> Result<(), DropReason> {
+        if let Some(reply) = self.probes.receive(source, probe, now)? {
+            self.send_probe(own, reply);
+        }
+        Ok(())
+    }
+
+    pub(super) fn send_probes(&mut self, now: Instant) {
+        let Some(own) = self.own_id() else { return };
+        while let Some(request) = self.probes.poll(now, &mut self.rng) {
+            self.send_probe(own, request);
+        }
+    }
+
+    fn send_probe(&mut self, own: PeerId, probe: Probe) {
+        let header = Header {
+            kind: Kind::Probe,
+            hint: Hint::Sparse,
+            source: own,
+            flow_tag: 0,
+        };
+        let bytes = [&header.encode()[..], &probe.encode()].concat().into();
+        let key = FlowKey {
+            source: own.get(),
+            tag: 0,
+            hint: Hint::Sparse,
+        };
+        self.effects.push_back(Effect::SendDatagram { key, bytes });
+    }
+
+    fn own_id(&self) -> Option<PeerId> {
+        match (&self.state, &self.membership) {
+            (State::Joined(_), Some(membership)) => Some(membership.peer_id),
+            _ => None,
+        }
+    }
+}
+
+/// The frame without a priority tag (VID 0), which receivers behind the tunnel
+/// would not all understand. The addresses move over the tag.
+fn without_priority_tag(frame: &mut [u8]) -> &mut [u8] {
+    let [a, b] = EtherType::VLAN.0.to_be_bytes();
+    match frame.get(12..16) {
+        Some(&[x, y, control, 0]) if (x, y) == (a, b) && control & 0x0F == 0 => {
+            frame.copy_within(0..12, 4);
+            frame.get_mut(4..).unwrap_or_default()
+        }
+        _ => frame,
+    }
+}

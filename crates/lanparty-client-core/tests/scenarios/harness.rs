@@ -1,0 +1,212 @@
+//! One member and a relay made of a script.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use lanparty_client_core::{
+    DisconnectCause, Effect, Session, SessionConfig, SessionEvent, sign_card,
+};
+use lanparty_ctrl::{
+    CloseCode, Decoder, Incoming, KeyCard, Message, Mode, PROTOCOL_VERSION, PeerInfo, ResumeToken,
+    Role, RoomId, RoomPolicy, Welcome, encode,
+};
+use lanparty_obs::DropReason;
+use lanparty_proto::{MacAddr, PeerId};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+/// What an IPv4 path of 1,500 bytes carries.
+pub(crate) const BUDGET: usize = 1_434;
+
+pub(crate) struct Member {
+    pub(crate) session: Session,
+    pub(crate) now: Instant,
+    pub(crate) events: Vec<SessionEvent>,
+    /// Control messages of the connections so far.
+    pub(crate) sent: Vec<Message>,
+    pub(crate) datagrams: Vec<Bytes>,
+    pub(crate) dials: Vec<Instant>,
+    pub(crate) closes: Vec<CloseCode>,
+    /// Frames that came out, with their senders.
+    pub(crate) frames: Vec<(Vec<u8>, PeerId)>,
+    decoder: Decoder,
+}
+
+pub(crate) fn peer(id: u16) -> PeerId {
+    PeerId::try_from(id).unwrap()
+}
+
+pub(crate) fn mac(last: u8) -> MacAddr {
+    MacAddr([2, 0, 0, 0, 0, last])
+}
+
+fn card(role: Role, mac: Option<MacAddr>) -> KeyCard {
+    let mut rng = StdRng::seed_from_u64(5);
+    sign_card([9; 32], role, mac, &mut rng, |_| [0; 64])
+}
+
+/// A player with this id and a MAC address that ends like it.
+pub(crate) fn player_info(id: u8) -> PeerInfo {
+    PeerInfo {
+        peer: peer(id.into()),
+        role: Role::Client,
+        mac: Some(mac(id)),
+        name: format!("player {id}").parse().unwrap(),
+        key_card: card(Role::Client, Some(mac(id))),
+    }
+}
+
+pub(crate) fn gateway_info(id: u8) -> PeerInfo {
+    PeerInfo {
+        role: Role::Gateway,
+        ..player_info(id)
+    }
+}
+
+pub(crate) fn welcome(id: u8, gateway: Option<u8>) -> Message {
+    let mode = gateway.map_or(Mode::Players, |_| Mode::Lan);
+    Message::Welcome(Box::new(Welcome {
+        version: PROTOCOL_VERSION,
+        mode,
+        room_id: RoomId([1; 16]),
+        peer_id: peer(id.into()),
+        tap_mtu: 1_344,
+        gateway: gateway.map(|id| peer(id.into())),
+        features: Default::default(),
+        resume: ResumeToken::try_from(vec![id; 8]).unwrap(),
+        observed_address: "192.0.2.1:4000".parse().unwrap(),
+        policy: RoomPolicy::default(),
+    }))
+}
+
+impl Member {
+    pub(crate) fn player(id: u8) -> Self {
+        Self::new(Role::Client, id)
+    }
+
+    pub(crate) fn gateway(id: u8) -> Self {
+        Self::new(Role::Gateway, id)
+    }
+
+    fn new(role: Role, id: u8) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "where the test's clock starts")]
+        let now = Instant::now();
+        let config = SessionConfig {
+            role,
+            room: "PARTY".parse().unwrap(),
+            mac: Some(mac(id)),
+            name: "Ann".parse().unwrap(),
+            agent: "test 1".parse().unwrap(),
+            card: card(role, Some(mac(id))),
+            policy: RoomPolicy::default(),
+        };
+        let mut member = Self {
+            session: Session::new(config, StdRng::seed_from_u64(id.into()), now),
+            now,
+            events: Vec::new(),
+            sent: Vec::new(),
+            datagrams: Vec::new(),
+            dials: Vec::new(),
+            closes: Vec::new(),
+            frames: Vec::new(),
+            decoder: Decoder::new(),
+        };
+        member.session.start(now);
+        member.collect();
+        member
+    }
+
+    /// Connected and welcomed under `id`.
+    pub(crate) fn joined(mut self, id: u8) -> Self {
+        self.join(id);
+        self
+    }
+
+    pub(crate) fn join(&mut self, id: u8) {
+        self.connect();
+        self.relay(&welcome(id, None));
+    }
+
+    pub(crate) fn connect(&mut self) {
+        self.session.connected(BUDGET, self.now);
+        self.collect();
+    }
+
+    pub(crate) fn relay(&mut self, message: &Message) {
+        self.session.control(&encode(message), self.now);
+        self.collect();
+    }
+
+    pub(crate) fn introduce(&mut self, info: PeerInfo) {
+        self.relay(&Message::PeerJoined(Box::new(info)));
+    }
+
+    pub(crate) fn lose(&mut self, cause: DisconnectCause) {
+        self.session.disconnected(cause, self.now);
+        self.collect();
+    }
+
+    /// Lets time pass, waking the session whenever it asks for it.
+    pub(crate) fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(next) = self.session.next_wakeup()
+            && next <= end
+        {
+            self.now = self.now.max(next);
+            self.session.tick(self.now);
+            self.collect();
+        }
+        self.now = end;
+    }
+
+    pub(crate) fn send(&mut self, frame: &[u8], max_datagram: usize) -> Result<(), DropReason> {
+        let mut frame = frame.to_vec();
+        let datagrams = &mut self.datagrams;
+        let mut sink = |_, datagram| datagrams.push(datagram);
+        self.session
+            .outgoing(&mut frame, max_datagram, self.now, &mut sink)
+    }
+
+    pub(crate) fn receive(&mut self, datagram: &[u8]) -> Result<(), DropReason> {
+        let frames = &mut self.frames;
+        let mut sink = |frame: &[u8], peer| frames.push((frame.to_vec(), peer));
+        let result = self.session.incoming(datagram, BUDGET, self.now, &mut sink);
+        self.collect();
+        result
+    }
+
+    pub(crate) fn leave(&mut self) {
+        self.session.leave();
+        self.collect();
+    }
+
+    pub(crate) fn pings(&self) -> usize {
+        let is_ping = |message: &&Message| matches!(message, Message::Ping(_));
+        self.sent.iter().filter(is_ping).count()
+    }
+
+    pub(crate) fn lost(&self) -> bool {
+        let is_lost = |event: &SessionEvent| matches!(event, SessionEvent::Lost { .. });
+        self.events.iter().any(is_lost)
+    }
+
+    fn collect(&mut self) {
+        while let Some(effect) = self.session.poll_effect() {
+            match effect {
+                Effect::Dial => {
+                    self.decoder = Decoder::new();
+                    self.dials.push(self.now);
+                }
+                Effect::SendControl(bytes) => {
+                    self.decoder.push(&bytes);
+                    while let Ok(Some(Incoming::Message(message))) = self.decoder.next() {
+                        self.sent.push(message);
+                    }
+                }
+                Effect::SendDatagram { bytes, .. } => self.datagrams.push(bytes),
+                Effect::Close { code, .. } => self.closes.push(code),
+                Effect::Event(event) => self.events.push(event),
+            }
+        }
+    }
+}
