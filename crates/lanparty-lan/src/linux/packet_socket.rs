@@ -1,0 +1,197 @@
+//! The wire through a packet socket.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use lanparty_obs::DropReason;
+use lanparty_offload::{Coalescer, VnetHdr, segment};
+use lanparty_proto::MacAddr;
+use lanparty_proto::ethernet::{ADDRESSES_LEN, VLAN_TAG_LEN, VlanTag, insert_tag};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+
+use super::batch::{self, Packet, ReceiveBatch, Sent};
+use super::filter::{Unicast, program};
+use super::sys;
+use crate::{FromLan, LanError, Origin, Received};
+
+/// Several milliseconds of a busy LAN. The limit for ordinary users is lower
+/// (`net.core.rmem_max`), so this is asked for with the privileged option first.
+const SOCKET_BUFFER: usize = 8 << 20;
+
+#[derive(Debug)]
+pub(super) struct PacketSocket {
+    fd: OwnedFd,
+    mark: u32,
+    batch: ReceiveBatch,
+    outgoing: Coalescer,
+}
+
+impl PacketSocket {
+    /// Nothing but groups is received until [`Self::set_members`].
+    pub(super) fn open(interface: u32, mark: u32) -> Result<Self, LanError> {
+        let fd = rustix::net::socket_with(
+            AddressFamily::PACKET,
+            SocketType::RAW,
+            SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+            // Protocol 0: receive nothing until it is bound, so that no frame
+            // slips in before the filter.
+            None,
+        )
+        .map_err(|errno| failed("open a packet socket", errno.into()))?;
+        let socket = Self {
+            fd,
+            mark,
+            batch: ReceiveBatch::new(),
+            // UDP superframes would be cut again by most interfaces' drivers
+            // in software, so there is nothing to gain.
+            outgoing: Coalescer::new(false),
+        };
+        socket
+            .set_up(interface)
+            .map_err(|source| failed("set up the packet socket", source))?;
+        Ok(socket)
+    }
+
+    fn set_up(&self, interface: u32) -> io::Result<()> {
+        let fd = &self.fd;
+        sys::set_option(fd, libc::SOL_PACKET, libc::PACKET_VNET_HDR, 1)?;
+        sys::set_option(fd, libc::SOL_PACKET, libc::PACKET_AUXDATA, 1)?;
+        let mark = i32::from_ne_bytes(self.mark.to_ne_bytes());
+        sys::set_option(fd, libc::SOL_SOCKET, libc::SO_MARK, mark)?;
+        self.set_members(&[])?;
+        if sockopt::set_socket_recv_buffer_size_force(fd, SOCKET_BUFFER).is_err() {
+            sockopt::set_socket_recv_buffer_size(fd, SOCKET_BUFFER)?;
+        }
+        if sockopt::set_socket_send_buffer_size_force(fd, SOCKET_BUFFER).is_err() {
+            sockopt::set_socket_send_buffer_size(fd, SOCKET_BUFFER)?;
+        }
+        let interface = interface.try_into().map_err(io::Error::other)?;
+        sys::join_promiscuous(fd, interface)?;
+        sys::bind_to_interface(fd, interface)
+    }
+
+    /// Leaves out what this computer itself sends.
+    pub(super) fn ignore_host(&self) -> io::Result<()> {
+        sys::set_option(&self.fd, libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, 1)
+    }
+
+    pub(super) fn set_members(&self, members: &[MacAddr]) -> io::Result<()> {
+        let attach = |unicast| {
+            let mut program = program(unicast, Some(self.mark));
+            sys::attach_socket_filter(&self.fd, &mut program)
+        };
+        attach(Unicast::for_members(members)).or_else(|_| attach(Unicast::ForAnyPlayer))
+    }
+
+    pub(super) fn receive(
+        &mut self,
+        budget: usize,
+        packets_in: &mut u64,
+        sink: &mut dyn FnMut(FromLan<'_>),
+    ) -> io::Result<Received> {
+        let mut left = budget;
+        while left > 0 {
+            match self.batch.receive(&self.fd, |packet| deliver(packet, sink)) {
+                Ok(count) => {
+                    *packets_in += count as u64;
+                    if count < ReceiveBatch::CAPACITY {
+                        return Ok(Received::Drained);
+                    }
+                    left = left.saturating_sub(count);
+                }
+                Err(error) => match Errno::from_io_error(&error) {
+                    // Told once when the interface goes down.
+                    Some(Errno::AGAIN | Errno::NETDOWN) => return Ok(Received::Drained),
+                    Some(Errno::INTR) => {}
+                    // The kernel itself cannot say in a virtio-net header what
+                    // the superframe is, and has thrown it away.
+                    Some(Errno::INVAL) => {
+                        sink(FromLan::Dropped(DropReason::UnknownOffload));
+                        left = left.saturating_sub(1);
+                    }
+                    _ => return Err(error),
+                },
+            }
+        }
+        Ok(Received::More)
+    }
+
+    pub(super) fn send(&mut self, frame: &[u8]) -> Sent {
+        if self.outgoing.push(frame).is_ok() {
+            return Sent::default();
+        }
+        let sent = self.flush();
+        if self.outgoing.push(frame).is_ok() {
+            return sent;
+        }
+        Sent {
+            refused_frames: sent.refused_frames + 1,
+            ..sent
+        }
+    }
+
+    pub(super) fn flush(&mut self) -> Sent {
+        if self.outgoing.is_empty() {
+            return Sent::default();
+        }
+        let sent = batch::send(&self.fd, self.outgoing.outputs());
+        self.outgoing.clear();
+        sent
+    }
+
+    pub(super) fn overflowed(&self) -> u64 {
+        sys::packet_drops(&self.fd).unwrap_or(0).into()
+    }
+}
+
+impl AsFd for PacketSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+fn deliver(packet: Packet<'_>, sink: &mut dyn FnMut(FromLan<'_>)) {
+    let origin = if packet.is_outgoing {
+        Origin::Host
+    } else {
+        Origin::Wire
+    };
+    if finish(packet, origin, sink).is_none() {
+        sink(FromLan::Dropped(DropReason::UnknownOffload));
+    }
+}
+
+/// Makes finished frames; `None` where the kernel's description cannot be
+/// followed.
+fn finish(packet: Packet<'_>, origin: Origin, sink: &mut dyn FnMut(FromLan<'_>)) -> Option<()> {
+    if packet.is_truncated {
+        return None;
+    }
+    let mut header = VnetHdr::decode(packet.header).ok()?;
+    let frame = match packet.stripped_tag {
+        Some((tpid, tci)) => {
+            insert_tag(packet.frame, VlanTag::from_bits(tci)).ok()?;
+            *packet
+                .frame
+                .get_mut(ADDRESSES_LEN..)?
+                .first_chunk_mut::<2>()? = tpid.to_be_bytes();
+            header = header.with_vlan_tag();
+            packet.frame
+        }
+        None => packet.frame.get_mut(VLAN_TAG_LEN..)?,
+    };
+    let mut frames = segment(&header, frame).ok()?;
+    while let Some(frame) = frames.next_frame() {
+        sink(FromLan::Frame { frame, origin });
+    }
+    Some(())
+}
+
+fn failed(operation: &'static str, source: io::Error) -> LanError {
+    if source.kind() == io::ErrorKind::PermissionDenied {
+        LanError::NotPermitted { operation }
+    } else {
+        LanError::System { operation, source }
+    }
+}
