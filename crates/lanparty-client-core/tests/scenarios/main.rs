@@ -1,5 +1,7 @@
 //! Sessions against a relay made of a script.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod frames;
 mod harness;
 mod player;

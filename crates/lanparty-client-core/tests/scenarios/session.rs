@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::harness::{Member, gateway_info, mac, peer, player_info, welcome};
 use lanparty_client_core::{DIAL_TIMEOUT, DisconnectCause, End, LostCause, SessionEvent, backoff};
-use lanparty_ctrl::{CloseCode, Message, PeerLeft, Ping, Reject, Restarting, Role, RoomPolicy};
+use lanparty_ctrl::{CloseCode, Message, PeerLeft, Ping, Reject, Restarting, Role};
 use lanparty_obs::ExitCode;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -36,7 +36,7 @@ fn hello_says_who_joins_what() {
 #[test]
 fn a_gateway_announces_its_policy_once_it_is_in() {
     let member = Member::gateway(1).joined(1);
-    let expected = Message::RoomPolicy(Box::new(RoomPolicy::default()));
+    let expected = Message::RoomPolicy(Box::default());
     assert_eq!(member.sent.last(), Some(&expected));
     let player = Member::player(2).joined(2);
     assert!(!player.sent.contains(&expected));
@@ -254,14 +254,12 @@ fn stats_go_out_every_ten_seconds() {
         member.pass(SECOND);
         member.relay(&Message::Pong(Ping { nonce: 0 }));
     }
-    let uptimes: Vec<u64> = member
-        .sent
-        .iter()
-        .filter_map(|message| match message {
-            Message::Stats(stats) => Some(stats.uptime_s),
-            _ => None,
-        })
-        .collect();
+    let mut uptimes = Vec::new();
+    for message in &member.sent {
+        if let Message::Stats(stats) = message {
+            uptimes.push(stats.uptime_s);
+        }
+    }
     assert_eq!(uptimes, [10, 20, 30]);
 }
 
