@@ -41,6 +41,10 @@ pub enum Ipv6Policy {
 #[serde(try_from = "u16", into = "u16")]
 pub struct ExtraEtherType(u16);
 
+/// Local experimental EtherType 2 (IEEE 802): the gateway's own marker frames,
+/// which must stay on its LAN to find loops.
+const MARKER: EtherType = EtherType(0x88B6);
+
 /// Why an EtherType cannot be listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExtraEtherTypeError {
@@ -82,6 +86,7 @@ impl TryFrom<u16> for ExtraEtherType {
             EtherType::QINQ,
             EtherType::LLDP,
             EtherType::QINQ_LEGACY,
+            MARKER,
         ];
         let ether_type = EtherType(raw);
         if ether_type.is_length() {
@@ -144,7 +149,7 @@ mod tests {
     #[test]
     fn protocols_with_rules_of_their_own_cannot_be_listed() {
         for raw in [
-            0x0800, 0x0806, 0x86DD, 0x8100, 0x88A8, 0x9100, 0x8808, 0x8809, 0x888E, 0x88CC,
+            0x0800, 0x0806, 0x86DD, 0x8100, 0x88A8, 0x9100, 0x8808, 0x8809, 0x888E, 0x88CC, 0x88B6,
         ] {
             assert_eq!(
                 ExtraEtherType::try_from(raw),
