@@ -1,1 +1,44 @@
-//! See the manifest description.
+//! The QUIC data plane that relay, gateway and players share.
+//!
+//! Owns one UDP socket, quinn-proto's endpoint on it, a fair queue and a
+//! control stream for each connection, certificates, and the loop that drives
+//! all of it on one thread. Knows neither rooms nor Ethernet: a datagram is
+//! bytes with a [`FlowKey`], control is bytes in order.
+//!
+//! Start at [`Transport`] for what a program calls, at [`run`](run::run) for
+//! how it is driven, at [`TransportLimits`] for every tunable.
+
+#![forbid(unsafe_code)]
+
+mod admission;
+mod chunks;
+mod config;
+pub mod congestion;
+mod connection;
+mod control;
+mod datagrams;
+mod endpoint;
+mod error;
+mod event;
+pub mod identity;
+mod keys;
+mod limits;
+pub mod reactor;
+pub mod run;
+pub mod signals;
+#[cfg(test)]
+mod tests;
+mod timers;
+pub mod tls;
+mod udp;
+mod verify;
+
+pub use datagrams::Splitter;
+pub use endpoint::{ClientOptions, ListenOptions, Transport};
+pub use error::{BindError, ConnectError, ControlOverflow, TlsSetupError};
+pub use event::{CloseReason, ConnId, ConnStats, Event, Identity, TrustFailure};
+pub use identity::{DeviceSeed, MemberIdentity, ServerIdentity};
+pub use keys::EndpointKeys;
+pub use lanparty_queue::{FlowKey, Hint, QueueLimits};
+pub use limits::TransportLimits;
+pub use verify::ServerTrust;

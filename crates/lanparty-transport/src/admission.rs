@@ -1,0 +1,302 @@
+//! Whether a stranger's first packet may cost us anything.
+//!
+//! Pure. Counts handshakes and connections by address prefix; answers before
+//! any key is computed. Established connections are never touched.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use crate::limits::TransportLimits;
+
+/// What to do with a first packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Accept,
+    /// Ask for proof of the address (RFC 9000 section 8.1.2).
+    Retry,
+    /// Say that we are full.
+    Refuse,
+    /// Say nothing: under a flood every answer feeds it.
+    Ignore,
+}
+
+/// What is known about a first packet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attempt {
+    pub(crate) remote: IpAddr,
+    /// The source echoed a token of ours.
+    pub(crate) validated: bool,
+    /// Some tokens prove an address but still allow a Retry.
+    pub(crate) may_retry: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Admission {
+    max_connections: usize,
+    max_handshakes: usize,
+    retry_above: usize,
+    retry_rate: u32,
+    max_per_prefix: u32,
+    max_per_site: u32,
+    connections: usize,
+    handshakes: usize,
+    by_prefix: BTreeMap<IpAddr, u32>,
+    /// Unproven handshakes accepted in the second that began at this time.
+    window: Option<(Instant, u32)>,
+}
+
+const RATE_WINDOW: Duration = Duration::from_secs(1);
+
+impl Admission {
+    pub(crate) const fn new(limits: &TransportLimits) -> Self {
+        Self {
+            max_connections: limits.max_connections,
+            max_handshakes: limits.max_handshakes,
+            retry_above: limits.retry_above,
+            retry_rate: limits.retry_rate,
+            max_per_prefix: limits.max_per_prefix,
+            max_per_site: limits.max_per_site,
+            connections: 0,
+            handshakes: 0,
+            by_prefix: BTreeMap::new(),
+            window: None,
+        }
+    }
+
+    pub(crate) fn judge(&mut self, now: Instant, attempt: Attempt) -> Verdict {
+        if self.handshakes >= self.max_handshakes {
+            return Verdict::Ignore;
+        }
+        let full = self.connections >= self.max_connections
+            || self.count(prefix(attempt.remote)) >= self.max_per_prefix
+            || site(attempt.remote).is_some_and(|site| self.count(site) >= self.max_per_site);
+        if !attempt.validated {
+            let pressed = full || self.handshakes >= self.retry_above || self.too_fast(now);
+            if pressed {
+                // A forged address must not use up the quota of its owner.
+                return if attempt.may_retry {
+                    Verdict::Retry
+                } else {
+                    Verdict::Ignore
+                };
+            }
+        }
+        if full {
+            Verdict::Refuse
+        } else {
+            Verdict::Accept
+        }
+    }
+
+    /// A handshake began.
+    pub(crate) fn opened(&mut self, now: Instant, remote: IpAddr, validated: bool) {
+        self.connections += 1;
+        self.handshakes += 1;
+        *self.by_prefix.entry(prefix(remote)).or_default() += 1;
+        if let Some(site) = site(remote) {
+            *self.by_prefix.entry(site).or_default() += 1;
+        }
+        if !validated {
+            match &mut self.window {
+                Some((begin, count)) if now.saturating_duration_since(*begin) < RATE_WINDOW => {
+                    *count += 1;
+                }
+                window => *window = Some((now, 1)),
+            }
+        }
+    }
+
+    /// A handshake succeeded or failed.
+    pub(crate) const fn handshake_ended(&mut self) {
+        self.handshakes = self.handshakes.saturating_sub(1);
+    }
+
+    /// A connection is gone; `remote` is the address it was opened from.
+    pub(crate) fn closed(&mut self, remote: IpAddr) {
+        self.connections = self.connections.saturating_sub(1);
+        self.release(prefix(remote));
+        if let Some(site) = site(remote) {
+            self.release(site);
+        }
+    }
+
+    fn release(&mut self, prefix: IpAddr) {
+        if let Some(count) = self.by_prefix.get_mut(&prefix) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_prefix.remove(&prefix);
+            }
+        }
+    }
+
+    fn count(&self, prefix: IpAddr) -> u32 {
+        self.by_prefix.get(&prefix).copied().unwrap_or(0)
+    }
+
+    fn too_fast(&self, now: Instant) -> bool {
+        self.window.is_some_and(|(begin, count)| {
+            count >= self.retry_rate && now.saturating_duration_since(begin) < RATE_WINDOW
+        })
+    }
+}
+
+/// One subscriber: an IPv4 address or an IPv6 /64.
+fn prefix(remote: IpAddr) -> IpAddr {
+    masked(remote, 64)
+}
+
+/// The /48 around an IPv6 address. It cannot collide with a /64 in the table:
+/// its last bits say which of the two it is.
+fn site(remote: IpAddr) -> Option<IpAddr> {
+    remote.is_ipv6().then(|| match masked(remote, 48) {
+        IpAddr::V6(v6) => IpAddr::from((v6.to_bits() | 1).to_be_bytes()),
+        v4 @ IpAddr::V4(_) => v4,
+    })
+}
+
+fn masked(remote: IpAddr, length: u32) -> IpAddr {
+    match remote {
+        IpAddr::V4(_) => remote,
+        IpAddr::V6(v6) => {
+            IpAddr::from((v6.to_bits() & (u128::MAX << (128 - length))).to_be_bytes())
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any moment will do")]
+mod tests {
+    use super::*;
+
+    fn limits() -> TransportLimits {
+        TransportLimits {
+            max_connections: 100,
+            max_handshakes: 20,
+            retry_above: 10,
+            retry_rate: 50,
+            max_per_prefix: 5,
+            max_per_site: 8,
+            ..TransportLimits::default()
+        }
+    }
+
+    fn unproven(remote: &str) -> Attempt {
+        Attempt {
+            remote: remote.parse().unwrap(),
+            validated: false,
+            may_retry: true,
+        }
+    }
+
+    fn proven(remote: &str) -> Attempt {
+        Attempt {
+            validated: true,
+            may_retry: false,
+            ..unproven(remote)
+        }
+    }
+
+    #[test]
+    fn strangers_prove_their_address_once_many_handshakes_are_open() {
+        let now = Instant::now();
+        let mut admission = Admission::new(&limits());
+        for host in 0..10_u8 {
+            let attempt = unproven(&format!("192.0.2.{host}"));
+            assert_eq!(admission.judge(now, attempt), Verdict::Accept);
+            admission.opened(now, attempt.remote, false);
+        }
+        assert_eq!(admission.judge(now, unproven("192.0.2.99")), Verdict::Retry);
+        assert_eq!(admission.judge(now, proven("192.0.2.99")), Verdict::Accept);
+        admission.handshake_ended();
+        assert_eq!(
+            admission.judge(now, unproven("192.0.2.99")),
+            Verdict::Accept
+        );
+    }
+
+    #[test]
+    fn a_flood_of_handshakes_gets_no_answer() {
+        let now = Instant::now();
+        let mut admission = Admission::new(&limits());
+        for host in 0..20_u8 {
+            admission.opened(now, [192, 0, 2, host].into(), true);
+        }
+        assert_eq!(
+            admission.judge(now, proven("198.51.100.1")),
+            Verdict::Ignore
+        );
+    }
+
+    #[test]
+    fn a_prefix_that_has_its_share_is_refused_but_only_once_proven() {
+        let now = Instant::now();
+        let mut admission = Admission::new(&limits());
+        for _ in 0..5 {
+            admission.opened(now, "2001:db8:0:1::7".parse().unwrap(), true);
+            admission.handshake_ended();
+        }
+        assert_eq!(
+            admission.judge(now, unproven("2001:db8:0:1::8")),
+            Verdict::Retry
+        );
+        assert_eq!(
+            admission.judge(now, proven("2001:db8:0:1::8")),
+            Verdict::Refuse
+        );
+        assert_eq!(
+            admission.judge(now, proven("2001:db8:0:2::8")),
+            Verdict::Accept
+        );
+        for _ in 0..3 {
+            admission.opened(now, "2001:db8:0:2::7".parse().unwrap(), true);
+            admission.handshake_ended();
+        }
+        assert_eq!(
+            admission.judge(now, proven("2001:db8:0:3::8")),
+            Verdict::Refuse
+        );
+        assert_eq!(
+            admission.judge(now, proven("2001:db8:1:3::8")),
+            Verdict::Accept
+        );
+        admission.closed("2001:db8:0:2::7".parse().unwrap());
+        assert_eq!(
+            admission.judge(now, proven("2001:db8:0:3::8")),
+            Verdict::Accept
+        );
+    }
+
+    #[test]
+    fn a_fast_arrival_rate_asks_for_proof_until_the_second_is_over() {
+        let now = Instant::now();
+        let mut admission = Admission::new(&limits());
+        for host in 0..50_u8 {
+            admission.opened(now, [192, 0, 2, host].into(), false);
+            admission.handshake_ended();
+        }
+        assert_eq!(
+            admission.judge(now, unproven("198.51.100.1")),
+            Verdict::Retry
+        );
+        let later = now + RATE_WINDOW;
+        assert_eq!(
+            admission.judge(later, unproven("198.51.100.1")),
+            Verdict::Accept
+        );
+    }
+
+    #[test]
+    fn nothing_is_remembered_of_connections_that_are_gone() {
+        let now = Instant::now();
+        let mut admission = Admission::new(&limits());
+        for remote in ["192.0.2.1", "2001:db8::1", "::"] {
+            let remote = remote.parse().unwrap();
+            admission.opened(now, remote, true);
+            admission.handshake_ended();
+            admission.closed(remote);
+        }
+        assert_eq!(admission.by_prefix.len(), 0);
+        assert_eq!((admission.connections, admission.handshakes), (0, 0));
+    }
+}

@@ -1,0 +1,423 @@
+//! One connection: quinn's state machine with our queue, our control stream
+//! and our deadlines.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use quinn_proto::{
+    Connection, ConnectionError, Event as QuicEvent, StreamEvent, TransportError,
+    TransportErrorCode, VarInt,
+};
+use rustls::pki_types::CertificateDer;
+
+use crate::control::{Control, Ended};
+use crate::datagrams::{Outgoing, Splitter};
+use crate::event::{CloseReason, ConnId, ConnStats, Event, Identity};
+use crate::identity::identity_of;
+use crate::limits::TransportLimits;
+use crate::tls::EXPORTER_LABEL;
+use crate::verify::RelayVerifier;
+
+/// How long a close waits for the control messages before it to leave.
+const CLOSE_GRACE: Duration = Duration::from_millis(200);
+/// QUIC code of a close for which no application code exists.
+const NO_CODE: VarInt = VarInt::from_u32(0);
+
+pub(crate) struct Link {
+    pub(crate) id: ConnId,
+    pub(crate) conn: Connection,
+    /// The address it was opened from, under which it was admitted.
+    pub(crate) admitted_as: Option<IpAddr>,
+    pub(crate) outgoing: Outgoing,
+    pub(crate) phase: Phase,
+    pub(crate) is_dirty: bool,
+    /// When it is in the transport's timer list.
+    pub(crate) armed: Option<Instant>,
+    control: Control,
+}
+
+#[derive(Debug)]
+pub(crate) enum Phase {
+    Handshake {
+        deadline: Instant,
+    },
+    Up,
+    /// The program closed it; the close waits for control bytes to leave.
+    Closing {
+        code: VarInt,
+        message: Bytes,
+        deadline: Instant,
+    },
+    /// Nothing more is reported about it.
+    Over,
+}
+
+impl Link {
+    pub(crate) fn new(
+        id: ConnId,
+        conn: Connection,
+        admitted_as: Option<IpAddr>,
+        now: Instant,
+        limits: &TransportLimits,
+    ) -> Self {
+        Self {
+            id,
+            conn,
+            admitted_as,
+            outgoing: Outgoing::new(limits.queue),
+            phase: Phase::Handshake {
+                deadline: now + limits.handshake_timeout,
+            },
+            is_dirty: false,
+            armed: None,
+            control: Control::new(limits.control_buffer),
+        }
+    }
+
+    pub(crate) const fn is_up(&self) -> bool {
+        matches!(self.phase, Phase::Up)
+    }
+
+    pub(crate) const fn is_handshaking(&self) -> bool {
+        matches!(self.phase, Phase::Handshake { .. })
+    }
+
+    /// True until a close was asked for or reported.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.is_up() || self.is_handshaking()
+    }
+
+    pub(crate) const fn control(&mut self) -> &mut Control {
+        &mut self.control
+    }
+
+    /// When this connection next needs attention.
+    pub(crate) fn deadline(&mut self) -> Option<Instant> {
+        let ours = match self.phase {
+            Phase::Handshake { deadline } | Phase::Closing { deadline, .. } => Some(deadline),
+            Phase::Up | Phase::Over => None,
+        };
+        match (self.conn.poll_timeout(), ours) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant, events: &mut VecDeque<Event>) {
+        self.conn.handle_timeout(now);
+        match self.phase {
+            Phase::Handshake { deadline } if deadline <= now => {
+                self.conn.close(now, NO_CODE, Bytes::new());
+                self.over(CloseReason::Unreachable, events);
+            }
+            Phase::Closing { deadline, .. } if deadline <= now => self.close_now(now),
+            Phase::Handshake { .. } | Phase::Closing { .. } | Phase::Up | Phase::Over => {}
+        }
+    }
+
+    /// Takes the datagrams of the last packet.
+    pub(crate) fn receive_datagrams(&mut self, events: &mut VecDeque<Event>) {
+        let (conn, up) = (self.id, self.is_up());
+        self.outgoing.receive(&mut self.conn, |bytes| {
+            if up {
+                events.push_back(Event::Datagram { conn, bytes });
+            }
+        });
+    }
+
+    /// Handles what quinn has to say about this connection.
+    pub(crate) fn handle_quic_event(
+        &mut self,
+        now: Instant,
+        event: QuicEvent,
+        verifier: Option<&RelayVerifier>,
+        events: &mut VecDeque<Event>,
+    ) {
+        let outcome = match event {
+            QuicEvent::Connected => self.connected(events),
+            QuicEvent::ConnectionLost { reason } => {
+                let reason = self.close_reason(reason, verifier);
+                self.over(reason, events);
+                Ok(())
+            }
+            QuicEvent::Stream(StreamEvent::Opened { .. }) => {
+                self.control.accept(&mut self.conn);
+                self.read_control(events)
+            }
+            QuicEvent::Stream(StreamEvent::Readable { id }) if self.control.is(id) => {
+                self.read_control(events)
+            }
+            QuicEvent::Stream(StreamEvent::Stopped { id, .. }) if self.control.is(id) => {
+                Err(Fault::ControlEnded)
+            }
+            // Writable streams are written to at every flush; datagrams are
+            // taken after every packet.
+            QuicEvent::Stream(_)
+            | QuicEvent::HandshakeDataReady
+            | QuicEvent::DatagramReceived
+            | QuicEvent::DatagramsUnblocked => Ok(()),
+        };
+        if let Err(fault) = outcome {
+            self.fail(now, fault, events);
+        }
+    }
+
+    /// Asks for a close; control bytes queued before it go out first.
+    pub(crate) fn close(
+        &mut self,
+        now: Instant,
+        code: u64,
+        message: &str,
+        events: &mut VecDeque<Event>,
+    ) {
+        if !self.is_open() {
+            return;
+        }
+        let was_up = self.is_up();
+        self.over(CloseReason::Local, events);
+        self.phase = Phase::Closing {
+            code: VarInt::from_u64(code).unwrap_or(VarInt::MAX),
+            message: Bytes::copy_from_slice(message.as_bytes()),
+            deadline: now + CLOSE_GRACE,
+        };
+        if !was_up {
+            self.close_now(now);
+        }
+    }
+
+    /// Gives quinn what it may send next.
+    pub(crate) fn feed(
+        &mut self,
+        now: Instant,
+        splitter: Option<&mut Splitter>,
+        events: &mut VecDeque<Event>,
+    ) {
+        match self.phase {
+            Phase::Up => {
+                if self.control.write(&mut self.conn).is_err() {
+                    self.fail(now, Fault::ControlEnded, events);
+                    return;
+                }
+                self.outgoing.feed(now, &mut self.conn, splitter);
+            }
+            Phase::Closing { .. } => {
+                if self.control.write(&mut self.conn).is_err() {
+                    self.close_now(now);
+                }
+            }
+            Phase::Handshake { .. } | Phase::Over => {}
+        }
+    }
+
+    /// Called when quinn has nothing more to send. True where that changed.
+    pub(crate) fn finish_close(&mut self, now: Instant) -> bool {
+        let ready = matches!(self.phase, Phase::Closing { .. }) && self.control.is_flushed();
+        if ready {
+            self.close_now(now);
+        }
+        ready
+    }
+
+    pub(crate) fn stats(&mut self) -> ConnStats {
+        let stats = self.conn.stats();
+        ConnStats {
+            rtt: stats.path.rtt,
+            datagrams_in: stats.frame_rx.datagram,
+            datagrams_out: stats.frame_tx.datagram,
+            bytes_in: stats.udp_rx.bytes,
+            bytes_out: stats.udp_tx.bytes,
+            packets_lost: stats.path.lost_packets,
+            queue_bytes: self.outgoing.queue_bytes(),
+            queue_len: self.outgoing.queue_len(),
+            congestion_window: stats.path.cwnd,
+            mtu: stats.path.current_mtu,
+            max_datagram: self.conn.datagrams().max_size(),
+            black_holes: stats.path.black_holes_detected,
+            drops: self.outgoing.drops(&self.conn),
+        }
+    }
+
+    fn connected(&mut self, events: &mut VecDeque<Event>) -> Result<(), Fault> {
+        if !self.is_handshaking() {
+            return Ok(());
+        }
+        let identity = self.peer_identity().ok_or(Fault::NoIdentity)?;
+        let mut exporter = [0; 32];
+        self.conn
+            .crypto_session()
+            .export_keying_material(&mut exporter, EXPORTER_LABEL, &[])
+            .map_err(|_| Fault::NoIdentity)?;
+        if self.conn.datagrams().max_size().is_none() {
+            return Err(Fault::NoDatagrams);
+        }
+        if self.conn.side().is_client() {
+            self.control.open(&mut self.conn)?;
+        }
+        self.phase = Phase::Up;
+        events.push_back(Event::Connected {
+            conn: self.id,
+            remote: self.conn.remote_address(),
+            identity,
+            exporter,
+        });
+        Ok(())
+    }
+
+    fn peer_identity(&self) -> Option<Identity> {
+        let chain = self.conn.crypto_session().peer_identity()?;
+        let chain = chain.downcast::<Vec<CertificateDer<'static>>>().ok()?;
+        identity_of(chain.first()?).ok()
+    }
+
+    fn read_control(&mut self, events: &mut VecDeque<Event>) -> Result<(), Fault> {
+        if !self.is_up() {
+            return Ok(());
+        }
+        let conn = self.id;
+        self.control.read(&mut self.conn, |bytes| {
+            events.push_back(Event::Control { conn, bytes });
+        })?;
+        Ok(())
+    }
+
+    fn fail(&mut self, now: Instant, fault: Fault, events: &mut VecDeque<Event>) {
+        let message = fault.message();
+        self.conn
+            .close(now, NO_CODE, Bytes::from_static(message.as_bytes()));
+        self.over(CloseReason::Protocol(message.to_owned()), events);
+    }
+
+    fn close_now(&mut self, now: Instant) {
+        if let Phase::Closing { code, message, .. } =
+            std::mem::replace(&mut self.phase, Phase::Over)
+        {
+            self.conn.close(now, code, message);
+        }
+    }
+
+    /// Settles the accounts and reports the end, once. A stranger that never
+    /// finished its handshake with a listener is not reported.
+    fn over(&mut self, reason: CloseReason, events: &mut VecDeque<Event>) {
+        if !self.is_open() {
+            self.phase = Phase::Over;
+            return;
+        }
+        self.outgoing.abandon(&mut self.conn);
+        let reported = self.is_up() || self.conn.side().is_client();
+        self.phase = Phase::Over;
+        if reported {
+            let stats = Box::new(self.stats());
+            events.push_back(Event::Closed {
+                conn: self.id,
+                reason,
+                stats,
+            });
+        } else {
+            tracing::debug!(conn = %self.id, %reason, "a handshake failed");
+        }
+    }
+
+    fn close_reason(
+        &self,
+        error: ConnectionError,
+        verifier: Option<&RelayVerifier>,
+    ) -> CloseReason {
+        match error {
+            ConnectionError::VersionMismatch => CloseReason::VersionMismatch,
+            ConnectionError::Reset => CloseReason::Reset,
+            ConnectionError::TimedOut if self.is_handshaking() => CloseReason::Unreachable,
+            ConnectionError::TimedOut => CloseReason::TimedOut,
+            ConnectionError::LocallyClosed => CloseReason::Local,
+            ConnectionError::CidsExhausted => CloseReason::Refused,
+            ConnectionError::ApplicationClosed(close) => CloseReason::Application {
+                code: close.error_code.into_inner(),
+                message: String::from_utf8_lossy(&close.reason).into_owned(),
+            },
+            ConnectionError::TransportError(error) => local_error(&error, verifier),
+            ConnectionError::ConnectionClosed(close) => {
+                let reason = String::from_utf8_lossy(&close.reason).into_owned();
+                remote_error(close.error_code, reason)
+            }
+        }
+    }
+}
+
+/// TLS alerts with a meaning of their own here (RFC 8446 section 6).
+mod alert {
+    pub(super) const BAD_CERTIFICATE: u8 = 42;
+    pub(super) const UNSUPPORTED_CERTIFICATE: u8 = 43;
+    pub(super) const CERTIFICATE_EXPIRED: u8 = 45;
+    pub(super) const CERTIFICATE_UNKNOWN: u8 = 46;
+    pub(super) const UNKNOWN_CA: u8 = 48;
+    pub(super) const ACCESS_DENIED: u8 = 49;
+    pub(super) const DECRYPT_ERROR: u8 = 51;
+    pub(super) const PROTOCOL_VERSION: u8 = 70;
+    pub(super) const CERTIFICATE_REQUIRED: u8 = 116;
+    pub(super) const NO_APPLICATION_PROTOCOL: u8 = 120;
+}
+
+/// The alert in a QUIC error code (RFC 9001 section 4.8).
+fn alert_of(code: TransportErrorCode) -> Option<u8> {
+    let code = u64::from(code);
+    (code & !0xFF == 0x100).then_some((code & 0xFF) as u8)
+}
+
+fn local_error(error: &TransportError, verifier: Option<&RelayVerifier>) -> CloseReason {
+    if let Some(failure) = verifier.and_then(RelayVerifier::take_failure) {
+        return CloseReason::Untrusted(failure);
+    }
+    match alert_of(error.code) {
+        Some(alert::NO_APPLICATION_PROTOCOL | alert::PROTOCOL_VERSION) => {
+            CloseReason::VersionMismatch
+        }
+        Some(_) => CloseReason::Tls(error.reason.clone()),
+        None => CloseReason::Protocol(error.to_string()),
+    }
+}
+
+fn remote_error(code: TransportErrorCode, reason: String) -> CloseReason {
+    match alert_of(code) {
+        Some(alert::NO_APPLICATION_PROTOCOL | alert::PROTOCOL_VERSION) => {
+            CloseReason::VersionMismatch
+        }
+        Some(
+            alert::BAD_CERTIFICATE
+            | alert::UNSUPPORTED_CERTIFICATE
+            | alert::CERTIFICATE_EXPIRED
+            | alert::CERTIFICATE_UNKNOWN
+            | alert::UNKNOWN_CA
+            | alert::ACCESS_DENIED
+            | alert::DECRYPT_ERROR
+            | alert::CERTIFICATE_REQUIRED,
+        ) => CloseReason::CertificateRefused(reason),
+        Some(_) => CloseReason::Tls(reason),
+        None if code == TransportErrorCode::CONNECTION_REFUSED => CloseReason::Refused,
+        None => CloseReason::Protocol(format!("{code}: {reason}")),
+    }
+}
+
+/// What the other side does that QUIC allows and we do not.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    NoIdentity,
+    NoDatagrams,
+    ControlEnded,
+}
+
+impl From<Ended> for Fault {
+    fn from(Ended: Ended) -> Self {
+        Self::ControlEnded
+    }
+}
+
+impl Fault {
+    const fn message(self) -> &'static str {
+        match self {
+            Self::NoIdentity => "no certificate was shown",
+            Self::NoDatagrams => "QUIC datagrams are not supported",
+            Self::ControlEnded => "the control stream was closed",
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! One connection's datagrams: the fair queue, quinn's buffer behind it, and
+//! the account of both (invariant I11).
+//!
+//! quinn's own buffer is a FIFO that nothing overtakes, so it holds about one
+//! millisecond of the path's rate and the fair queue holds the rest.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use lanparty_obs::DropReason;
+use lanparty_obs::drops::DropCounts;
+use lanparty_queue::{FairQueue, FlowKey, QueueLimits};
+use quinn_proto::{Connection, Datagram, SendDatagramError};
+
+use crate::config::DATAGRAM_SEND_BUFFER;
+
+/// Cuts a datagram that no longer fits the path into pieces of at most the
+/// given length, appended to the vector; no pieces where it cannot be cut.
+pub type Splitter = Box<dyn FnMut(&Bytes, usize, &mut Vec<Bytes>) + Send>;
+
+/// quinn's buffer holds what the path sends in this time.
+const LEAD: Duration = Duration::from_millis(1);
+/// One GSO batch: more in quinn's buffer speeds nothing up.
+const MAX_LEAD_BYTES: usize = 64 * 1024;
+/// Two full packets: less would leave the path idle between two turns.
+const MIN_LEAD_BYTES: usize = 2 * 1_472;
+/// Datagrams queued behind this many bytes are copied out of the receive
+/// buffer, since a slice of a few bytes keeps a slab of 256 KB alive.
+const COPY_ABOVE: usize = 64 * 1024;
+/// `send_buffer_space()` of an empty buffer.
+const EMPTY_SPACE: usize = DATAGRAM_SEND_BUFFER - size_of::<Datagram>();
+
+pub(crate) struct Outgoing {
+    queue: FairQueue<Bytes>,
+    /// Taken from the queue, next to be pushed: pieces of a split datagram.
+    ready: VecDeque<Bytes>,
+    pieces: Vec<Bytes>,
+    /// Handed to quinn, ever.
+    pushed: u64,
+    /// Of those, discarded by quinn and counted.
+    lost: u64,
+    /// Taken from quinn's receive buffer, ever.
+    received: u64,
+    last_max: usize,
+    /// The path shrank while quinn held datagrams, so it may have dropped some.
+    suspect: bool,
+    drops: DropCounts,
+}
+
+impl Outgoing {
+    pub(crate) fn new(limits: QueueLimits) -> Self {
+        Self {
+            queue: FairQueue::new(limits),
+            ready: VecDeque::new(),
+            pieces: Vec::new(),
+            pushed: 0,
+            lost: 0,
+            received: 0,
+            last_max: 0,
+            suspect: false,
+            drops: DropCounts::default(),
+        }
+    }
+
+    pub(crate) fn push(&mut self, now: Instant, key: FlowKey, bytes: Bytes) {
+        let bytes = if self.queue.bytes() > COPY_ABOVE {
+            Bytes::copy_from_slice(&bytes)
+        } else {
+            bytes
+        };
+        self.queue.push(now, key, bytes.len(), bytes);
+    }
+
+    /// Moves datagrams from the queue into quinn, just in time.
+    pub(crate) fn feed(
+        &mut self,
+        now: Instant,
+        conn: &mut Connection,
+        splitter: Option<&mut Splitter>,
+    ) {
+        let Some(max) = conn.datagrams().max_size() else {
+            return;
+        };
+        self.suspect |= max < self.last_max;
+        self.last_max = max;
+        if self.suspect && held(conn) == 0 {
+            self.reconcile(conn);
+        }
+        if self.ready.is_empty() && self.queue.is_empty() {
+            return;
+        }
+        let mut splitter = splitter;
+        let lead = lead(conn);
+        while held(conn) < lead {
+            let Some(bytes) = self.ready.pop_front().or_else(|| self.queue.pop(now)) else {
+                return;
+            };
+            if bytes.len() > max {
+                self.split(&bytes, max, splitter.as_deref_mut());
+                continue;
+            }
+            match conn.datagrams().send(bytes, false) {
+                Ok(()) => self.pushed += 1,
+                Err(SendDatagramError::Blocked(bytes)) => {
+                    self.ready.push_front(bytes);
+                    return;
+                }
+                Err(SendDatagramError::TooLarge) => self.drops.add(DropReason::QuicTooLarge),
+                Err(SendDatagramError::UnsupportedByPeer | SendDatagramError::Disabled) => {
+                    self.drops.add(DropReason::QuicLost);
+                }
+            }
+        }
+    }
+
+    fn split(&mut self, bytes: &Bytes, max: usize, splitter: Option<&mut Splitter>) {
+        self.pieces.clear();
+        if let Some(splitter) = splitter {
+            splitter(bytes, max, &mut self.pieces);
+        }
+        if self.pieces.is_empty() || self.pieces.iter().any(|piece| piece.len() > max) {
+            self.pieces.clear();
+            self.drops.add(DropReason::QuicTooLarge);
+        }
+        self.ready.extend(self.pieces.drain(..));
+    }
+
+    /// Takes what arrived; called after every packet, before quinn would have
+    /// to discard anything.
+    pub(crate) fn receive(&mut self, conn: &mut Connection, mut each: impl FnMut(Bytes)) {
+        while let Some(bytes) = conn.datagrams().recv() {
+            self.received += 1;
+            each(bytes);
+        }
+    }
+
+    /// Counts what quinn discarded silently. Exact only while it holds nothing.
+    fn reconcile(&mut self, conn: &Connection) {
+        let sent = conn.stats().frame_tx.datagram;
+        let missing = self.pushed.saturating_sub(sent + self.lost);
+        self.lost += missing;
+        self.drops.add_n(DropReason::QuicTooLarge, missing);
+        self.suspect = false;
+    }
+
+    /// The connection is over: what waits will not be sent.
+    pub(crate) fn abandon(&mut self, conn: &mut Connection) {
+        if self.suspect && held(conn) == 0 {
+            self.reconcile(conn);
+        }
+        let stats = conn.stats();
+        let in_quinn = self
+            .pushed
+            .saturating_sub(stats.frame_tx.datagram + self.lost);
+        self.lost += in_quinn;
+        let waiting = self.queue.len() + self.ready.len();
+        let drops = self.queue.drops().clone();
+        self.drops.merge(&drops);
+        self.queue = FairQueue::new(*self.queue.limits());
+        self.ready.clear();
+        self.drops
+            .add_n(DropReason::Disconnected, waiting as u64 + in_quinn);
+    }
+
+    pub(crate) fn queue_bytes(&self) -> usize {
+        self.queue.bytes()
+    }
+
+    pub(crate) fn queue_len(&self) -> usize {
+        self.queue.len() + self.ready.len()
+    }
+
+    /// Everything dropped on this connection so far.
+    pub(crate) fn drops(&self, conn: &Connection) -> DropCounts {
+        let mut drops = self.drops.clone();
+        drops.merge(self.queue.drops());
+        let overflowed = conn.stats().frame_rx.datagram.saturating_sub(self.received);
+        drops.add_n(DropReason::QuicReceiveOverflow, overflowed);
+        drops
+    }
+}
+
+/// Bytes of datagrams in quinn's buffer, with its overhead.
+fn held(conn: &mut Connection) -> usize {
+    EMPTY_SPACE.saturating_sub(conn.datagrams().send_buffer_space())
+}
+
+/// How much quinn may hold: [`LEAD`] at the rate that its window allows.
+fn lead(conn: &Connection) -> usize {
+    let window = conn.congestion_state().window();
+    let rtt = conn.rtt().max(Duration::from_micros(1));
+    let lead = u128::from(window) * LEAD.as_nanos() / rtt.as_nanos();
+    usize::try_from(lead)
+        .unwrap_or(usize::MAX)
+        .clamp(MIN_LEAD_BYTES, MAX_LEAD_BYTES)
+}

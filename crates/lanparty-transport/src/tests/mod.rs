@@ -1,0 +1,9 @@
+//! A client and a server over loopback, driven in one thread.
+
+mod admission;
+mod control;
+mod datagrams;
+mod handshake;
+mod pair;
+mod restart;
+mod throughput;

@@ -1,0 +1,69 @@
+//! Figures for whoever tunes; nothing is asserted about time.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::pair::{Pair, Setup};
+use crate::congestion::Congestion;
+use crate::{FlowKey, Hint, TransportLimits};
+
+#[test]
+#[ignore = "prints figures"]
+fn datagrams_a_second_over_loopback() {
+    let initial_window = 30 * 1_472;
+    for congestion in [
+        Congestion::Cubic { initial_window },
+        Congestion::Bbr { initial_window },
+    ] {
+        for len in [1_400, 1_200, 160] {
+            measure(congestion, len);
+        }
+    }
+}
+
+fn measure(congestion: Congestion, len: usize) {
+    let limits = TransportLimits {
+        congestion,
+        ..TransportLimits::default()
+    };
+    let mut pair = Pair::connected(&Setup {
+        server_limits: limits.clone(),
+        client_limits: limits,
+        ..Setup::default()
+    });
+    pair.settle(Duration::from_millis(300));
+    let conn = pair.client.conn();
+    let begin = pair.now();
+    let mut received = 0_usize;
+    let payload = Bytes::from(vec![0; len]);
+    while pair.now() - begin < Duration::from_secs(2) {
+        let now = pair.now();
+        let key = FlowKey {
+            source: 1,
+            tag: 1,
+            hint: Hint::Bulk,
+        };
+        for _ in 0..64 {
+            if pair.client.transport.queue_bytes(conn) > 200_000 {
+                break;
+            }
+            let bytes = payload.clone();
+            pair.client.transport.send_datagram(now, conn, key, bytes);
+        }
+        pair.turn();
+        received += pair.server.datagrams.len();
+        pair.server.datagrams.clear();
+    }
+    let seconds = (pair.now() - begin).as_secs_f64();
+    let stats = pair.client.transport.stats(conn).unwrap();
+    println!(
+        "{congestion:?} {len} B: {:.0} datagrams/s, {:.0} Mbit/s, cwnd {}, rtt {:?}, lost {}, drops {:?}",
+        received as f64 / seconds,
+        (received * len * 8) as f64 / seconds / 1e6,
+        stats.congestion_window,
+        stats.rtt,
+        stats.packets_lost,
+        stats.drops,
+    );
+}

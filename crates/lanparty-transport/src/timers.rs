@@ -1,0 +1,51 @@
+//! When which connection next needs attention.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+/// At most one entry for each connection. An entry may be early, never late:
+/// moving it for every packet would cost more than a spurious look.
+#[derive(Debug, Default)]
+pub(crate) struct Timers(BTreeSet<(Instant, usize)>);
+
+impl Timers {
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.0.first().map(|&(at, _)| at)
+    }
+
+    /// Makes sure `place` is looked at by `deadline`.
+    pub(crate) fn arm(
+        &mut self,
+        place: usize,
+        armed: &mut Option<Instant>,
+        deadline: Option<Instant>,
+    ) {
+        let Some(deadline) = deadline else { return };
+        match *armed {
+            Some(at) if at <= deadline => {}
+            old => {
+                if let Some(at) = old {
+                    self.0.remove(&(at, place));
+                }
+                self.0.insert((deadline, place));
+                *armed = Some(deadline);
+            }
+        }
+    }
+
+    pub(crate) fn disarm(&mut self, place: usize, armed: &mut Option<Instant>) {
+        if let Some(at) = armed.take() {
+            self.0.remove(&(at, place));
+        }
+    }
+
+    /// The next connection whose time has come.
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<usize> {
+        let &(at, place) = self.0.first()?;
+        if at > now {
+            return None;
+        }
+        self.0.pop_first();
+        Some(place)
+    }
+}
