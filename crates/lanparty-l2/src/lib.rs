@@ -18,7 +18,8 @@
 //!
 //! Beside it: [`mss`] keeps inner TCP within one datagram, [`flow`] makes the
 //! overlay header's flow tag, [`mac_table`] knows the LAN's MAC addresses,
-//! [`arp`] and [`marker`] build the few frames that the gateway sends by itself.
+//! [`groups`] remembers players' multicast groups, [`arp`] and [`marker`]
+//! build the few frames that the gateway sends by itself.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -39,6 +40,7 @@ mod checksum;
 pub mod class;
 pub mod dhcp;
 pub mod flow;
+pub mod groups;
 pub mod host;
 pub mod ipv4;
 pub mod ipv6;

@@ -19,8 +19,11 @@ pub enum Ipv6Mode {
 /// and Wake-on-LAN, no VLAN, every LAN host.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Rules {
-    ether_types: Vec<EtherType>,
-    vlans: Vec<u16>,
+    /// EtherTypes that cross unread. Types that the policy reads by itself
+    /// are never opened by being listed.
+    pub ether_types: Vec<EtherType>,
+    /// VLANs whose tagged frames cross from the LAN to players.
+    pub vlans: Vec<u16>,
     pub ipv6: Ipv6Mode,
     /// Where not empty, the only LAN addresses that players may talk to.
     pub allow_hosts: Vec<IpAddr>,
@@ -29,15 +32,14 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Adds an EtherType that crosses unread. Types that the policy reads by
-    /// itself are never opened by being listed.
+    /// Adds an EtherType to [`Self::ether_types`].
     #[must_use]
     pub fn allow_ether_type(mut self, ether_type: EtherType) -> Self {
         self.ether_types.push(ether_type);
         self
     }
 
-    /// Adds a VLAN whose tagged frames cross from the LAN to players.
+    /// Adds a VLAN to [`Self::vlans`].
     #[must_use]
     pub fn allow_vlan(mut self, vid: u16) -> Self {
         self.vlans.push(vid);

@@ -202,13 +202,11 @@ impl IpBindings {
     ) {
         match class.protocol {
             Protocol::Arp(arp) => {
-                let address = if arp.sender.is_unspecified() {
-                    // Somebody is about to take it.
-                    arp.target
+                if arp.sender.is_unspecified() {
+                    self.lan_host_asks(arp.target.into(), now);
                 } else {
-                    arp.sender
-                };
-                self.lan_host_speaks(address.into(), now);
+                    self.lan_host_speaks(arp.sender.into(), now);
+                }
             }
             Protocol::Ipv4(packet) => {
                 if packet.transport == ipv4::Transport::Dhcp(Role::Server) {
@@ -394,6 +392,14 @@ impl IpBindings {
         true
     }
 
+    /// A LAN host is about to take an address. Where a player has it already,
+    /// that player answers and keeps it.
+    fn lan_host_asks(&mut self, address: IpAddr, now: Instant) {
+        if self.binding(address, now).is_none() {
+            self.lan_host_speaks(address, now);
+        }
+    }
+
     fn lan_host_speaks(&mut self, address: IpAddr, now: Instant) {
         if address.is_unspecified() {
             return;
@@ -475,7 +481,7 @@ impl IpBindings {
         };
         match message {
             Icmpv6::NeighbourSolicitation { target, .. } if packet.source.is_unspecified() => {
-                self.lan_host_speaks(target.into(), now);
+                self.lan_host_asks(target.into(), now);
             }
             Icmpv6::NeighbourAdvertisement { target, .. } => {
                 self.lan_host_speaks(target.into(), now);
