@@ -7,7 +7,7 @@ use lanparty_l2::bindings::{Confirmation, IpBindings};
 use lanparty_l2::dhcp::{AddressGuard, DhcpRefusal, DhcpRewrite, Lease, UnsafeAddress};
 use lanparty_l2::{
     Class, Context, Direction, Members, Passed, Place, Protocol, Rules, check, dhcp, ipv4, ipv6,
-    link, nd, ra,
+    nd, ra,
 };
 use lanparty_obs::DropReason;
 use lanparty_proto::MacAddr;
@@ -140,14 +140,7 @@ impl PlayerPolicy {
     }
 
     /// Applies what [`Self::check_incoming`] asked for.
-    pub(crate) fn rewrite(
-        &mut self,
-        frame: &mut Vec<u8>,
-        rewrite: Rewrite,
-    ) -> Result<(), DropReason> {
-        // A tag in front does not change what a DHCP answer or an
-        // advertisement is, so it goes first.
-        link::strip_priority_tag(frame);
+    pub(crate) fn rewrite(&mut self, frame: &mut [u8], rewrite: Rewrite) -> Result<(), DropReason> {
         match rewrite {
             Rewrite::None | Rewrite::PriorityTag => Ok(()),
             Rewrite::RouterAdvertisement => ra::sanitise(frame, &self.guard).map(|_| ()),

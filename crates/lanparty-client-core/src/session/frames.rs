@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
+use lanparty_l2::link;
 use lanparty_obs::DropReason;
 use lanparty_proto::PeerId;
 use lanparty_proto::ethernet::EtherType;
@@ -116,11 +117,13 @@ impl Session {
         };
         let rewrite = match &mut self.player {
             Some(player) => player.check_incoming(frame, sender, &self.roster, now)?,
+            None if is_priority_tagged(frame) => Rewrite::PriorityTag,
             None => Rewrite::None,
         };
         let frame = if rewrite != Rewrite::None || mss::is_handshake(frame) {
             self.scratch.clear();
             self.scratch.extend_from_slice(frame);
+            link::strip_priority_tag(&mut self.scratch);
             if let Some(player) = &mut self.player {
                 let result = player.rewrite(&mut self.scratch, rewrite);
                 if let Some(news) = player.take_news() {
@@ -185,12 +188,15 @@ impl Session {
 /// The frame without a priority tag (VID 0), which receivers behind the tunnel
 /// would not all understand. The addresses move over the tag.
 fn without_priority_tag(frame: &mut [u8]) -> &mut [u8] {
-    let [a, b] = EtherType::VLAN.0.to_be_bytes();
-    match frame.get(12..16) {
-        Some(&[x, y, control, 0]) if (x, y) == (a, b) && control & 0x0F == 0 => {
-            frame.copy_within(0..12, 4);
-            frame.get_mut(4..).unwrap_or_default()
-        }
-        _ => frame,
+    if is_priority_tagged(frame) {
+        frame.copy_within(0..12, 4);
+        frame.get_mut(4..).unwrap_or_default()
+    } else {
+        frame
     }
+}
+
+fn is_priority_tagged(frame: &[u8]) -> bool {
+    let [a, b] = EtherType::VLAN.0.to_be_bytes();
+    matches!(frame.get(12..16), Some(&[x, y, control, 0]) if [x, y] == [a, b] && control & 0x0F == 0)
 }
