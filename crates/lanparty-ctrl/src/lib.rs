@@ -27,7 +27,7 @@ pub mod codec;
 pub mod error;
 pub mod feature;
 pub mod hello;
-mod hex;
+pub mod hex;
 pub mod lifecycle;
 pub mod message;
 pub mod policy;

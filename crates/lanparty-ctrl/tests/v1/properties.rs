@@ -405,3 +405,13 @@ fn shapes_made_to_allocate_gain_nothing() {
         assert_frugal(body.as_bytes());
     }
 }
+
+#[test]
+fn a_length_without_its_body_reserves_nothing() {
+    let used = allocation_counter::measure(|| {
+        let mut decoder = Decoder::new();
+        decoder.push(&65_536_u32.to_be_bytes());
+        assert!(decoder.next().unwrap().is_none());
+    });
+    assert!(used.bytes_max < 256, "{} bytes", used.bytes_max);
+}
