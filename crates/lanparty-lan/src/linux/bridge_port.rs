@@ -40,14 +40,14 @@ impl BridgePort {
             operation: "find the bridge port",
             source: io::ErrorKind::NotFound.into(),
         })?;
-        let [_, rest @ ..] = link.mac.unwrap_or(MacAddr::ZERO).octets();
-        let [b, c, d, e, f] = rest;
+        let [.., d, e, f] = link.mac.unwrap_or(MacAddr::ZERO).octets();
         netlink.change_link(
             link.index,
             &LinkChange {
                 // A bridge takes the lowest address among its ports for its
-                // own; another one would cost the host its DHCP lease.
-                mac: Some(MacAddr([0xfe, b, c, d, e, f])),
+                // own; another one would cost the host its DHCP lease. Ports
+                // of virtual machines begin with fe: too.
+                mac: Some(MacAddr([0xfe, 0xff, 0xff, d, e, f])),
                 // And the lowest MTU.
                 mtu: Some(bridge.mtu),
                 ..LinkChange::default()

@@ -58,6 +58,8 @@ impl Party {
         };
         party.gateway.ip("link add br0 type bridge");
         party.gateway.connect("eth0", &party.pc, "eth0");
+        // As high as addresses usually are.
+        party.gateway.ip("link set eth0 address fe:fe:00:00:00:01");
         party.gateway.ip("link set eth0 master br0");
         party.gateway.ip("link set br0 up");
         party.gateway.address("br0", "192.168.77.1/24");
