@@ -1,1 +1,88 @@
-fn main() {}
+//! The Linux player: joins a room and gives this machine an adapter on the
+//! party's LAN.
+
+#![forbid(unsafe_code)]
+
+mod address;
+mod arp;
+mod cleanup;
+mod cli;
+mod dhcp;
+mod failure;
+mod hex;
+mod identity;
+mod join;
+mod link_local;
+mod network_manager;
+mod player;
+mod settings;
+mod short_path;
+mod status;
+
+use std::ffi::OsStr;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::{Cli, Command, StateArgs};
+use crate::dhcp::hook;
+use crate::failure::{Failure, OrExit as _};
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os();
+    let program = arguments.next();
+    if hook::is_hook(program.as_deref()) {
+        let first = arguments.next();
+        let reported = hook::report(
+            program.as_deref().unwrap_or(OsStr::new("")),
+            first.as_deref(),
+        );
+        return reported.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
+    if std::env::args_os().nth(1).as_deref() == Some(OsStr::new(hook::RUN)) {
+        let error = hook::run_client(arguments.skip(1));
+        let _closed = writeln!(io::stderr(), "lanparty-client: {error}");
+        return ExitCode::FAILURE;
+    }
+    match try_main(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _closed = writeln!(io::stderr(), "lanparty-client: {failure}");
+            failure.code().into()
+        }
+    }
+}
+
+fn try_main(cli: Cli) -> Result<(), Failure> {
+    let filter = EnvFilter::try_from_env("LANPARTY_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .init();
+    match (cli.command, cli.join) {
+        (Some(Command::Status { state, json }), _) => show_status(&state, json),
+        (Some(Command::Cleanup { state }), _) => cleanup::run(&state),
+        (None, Some(join)) => join::join(&join),
+        (None, None) => Ok(()),
+    }
+}
+
+fn show_status(state: &StateArgs, json: bool) -> Result<(), Failure> {
+    let directory = join::state_directory(state.state_dir.as_deref())?;
+    let text = status::ask(&directory.join(status::SOCKET_NAME))
+        .context("no client is running with this state directory")
+        .or_exit(lanparty_obs::ExitCode::State)?;
+    let shown = if json {
+        text + "\n"
+    } else {
+        let snapshot: status::Snapshot = serde_json::from_str(&text)
+            .context("the running client is of another version")
+            .or_exit(lanparty_obs::ExitCode::Failure)?;
+        snapshot.sentences()
+    };
+    let _closed = io::stdout().write_all(shown.as_bytes());
+    Ok(())
+}

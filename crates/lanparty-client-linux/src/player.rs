@@ -1,0 +1,474 @@
+//! The player on the loop: frames between adapter and session, and what the
+//! session's events mean for this machine.
+//!
+//! `player/lan.rs` is the adapter's address and routes, `player/report.rs`
+//! what people and programs are told.
+
+mod lan;
+mod report;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::anyhow;
+use lanparty_client_core::{
+    DisconnectCause, Effect, End, Membership, Readings, Session, SessionEvent,
+};
+use lanparty_client_route::TapSide;
+use lanparty_client_tap::{Adapter as _, FromTap, Tap};
+use lanparty_obs::stats::{TapAddress, TapStats};
+use lanparty_obs::{DropCounts, DropReason, ExitCode};
+use lanparty_proto::MacAddr;
+use lanparty_proto::mtu::DEFAULT_TAP_MTU;
+use lanparty_transport::reactor::{Interest, Reactor, Ready, Token};
+use lanparty_transport::run::{App, Context};
+use lanparty_transport::signals::Signals;
+use lanparty_transport::{CloseReason, ConnId, Event, Transport};
+use rustix::process::Signal;
+
+use crate::arp::Arp;
+use crate::failure::Failure;
+use crate::settings::Settings;
+use crate::status::StatusServer;
+use lan::Lan;
+
+const SIGNALS: Token = Token(1);
+const TAP: Token = Token(2);
+const STATUS: Token = Token(3);
+const ROUTES: Token = Token(4);
+const DHCP: Token = Token(5);
+
+/// Packets read from the adapter in one turn. A superframe is up to 64 KiB, so
+/// this bounds a turn to a few milliseconds.
+const TAP_BUDGET: usize = 32;
+const SECOND: Duration = Duration::from_secs(1);
+/// Between two summaries in the terminal.
+const SUMMARY_INTERVAL: Duration = Duration::from_secs(60);
+/// A relay that was never reached by then is reported as unreachable.
+const FIRST_JOIN_PATIENCE: Duration = Duration::from_secs(30);
+
+/// What the player is made of.
+pub(crate) struct Parts {
+    pub(crate) settings: Settings,
+    pub(crate) session: Session,
+    pub(crate) tap: Tap,
+    pub(crate) tap_side: TapSide,
+    pub(crate) mac: MacAddr,
+    /// The relay's addresses, best first.
+    pub(crate) remotes: Vec<SocketAddr>,
+    pub(crate) status: StatusServer,
+    pub(crate) directory: PathBuf,
+}
+
+pub(crate) struct Player {
+    settings: Settings,
+    session: Session,
+    tap: Tap,
+    lan: Lan,
+    status: StatusServer,
+    signals: Signals,
+    remotes: Vec<SocketAddr>,
+    dials: usize,
+    conn: Option<ConnId>,
+    /// The address that was dialled last.
+    remote: Option<SocketAddr>,
+    mtu: u16,
+    carrier: bool,
+    /// Drops at this machine's edge and on ended connections.
+    drops: DropCounts,
+    started: Instant,
+    ever_joined: bool,
+    next_second: Instant,
+    next_summary: Instant,
+    outcome: Option<Result<(), Failure>>,
+}
+
+impl Player {
+    pub(crate) fn new(parts: Parts, reactor: &Reactor) -> io::Result<Self> {
+        let signals = [Signal::INT, Signal::TERM, Signal::HUP].map(Signal::as_raw);
+        let signals = Signals::new(reactor, SIGNALS, &signals)?;
+        reactor.register(parts.tap.fd(), TAP, Interest::Read)?;
+        reactor.register(parts.status.fd(), STATUS, Interest::Read)?;
+        let now = reactor.now();
+        let lan = Lan::new(
+            &parts.settings,
+            parts.tap_side,
+            &parts.tap,
+            parts.mac,
+            &parts.directory,
+        );
+        Ok(Self {
+            settings: parts.settings,
+            session: parts.session,
+            tap: parts.tap,
+            lan,
+            status: parts.status,
+            signals,
+            remotes: parts.remotes,
+            dials: 0,
+            conn: None,
+            remote: None,
+            mtu: DEFAULT_TAP_MTU,
+            carrier: false,
+            drops: DropCounts::new(),
+            started: now,
+            ever_joined: false,
+            next_second: now + SECOND,
+            next_summary: now + SUMMARY_INTERVAL,
+            outcome: None,
+        })
+    }
+
+    pub(crate) fn start(&mut self, reactor: &Reactor, transport: &mut Transport) {
+        let now = reactor.now();
+        let mut cx = Context {
+            transport,
+            reactor,
+            now,
+        };
+        self.say(&format!(
+            "joining room {} by way of {}",
+            self.settings.room, self.settings.relay
+        ));
+        self.session.start(now);
+        self.carry_out(&mut cx);
+    }
+
+    pub(crate) fn into_outcome(self) -> Result<(), Failure> {
+        self.outcome.unwrap_or(Ok(()))
+    }
+
+    /// Does what the session asks for.
+    fn carry_out(&mut self, cx: &mut Context<'_>) {
+        while let Some(effect) = self.session.poll_effect() {
+            match effect {
+                Effect::Dial => self.dial(cx),
+                Effect::SendControl(bytes) => {
+                    let Some(conn) = self.conn else { continue };
+                    if cx.transport.send_control(conn, bytes).is_err() {
+                        self.lose(cx, "the relay does not read its control stream");
+                    }
+                }
+                Effect::SendDatagram { key, bytes } => {
+                    if let Some(conn) = self.conn {
+                        cx.transport.send_datagram(cx.now, conn, key, bytes);
+                    }
+                }
+                Effect::Close { code, message } => {
+                    if let Some(conn) = self.conn.take() {
+                        self.keep_drops(cx, conn);
+                        cx.transport.close(cx.now, conn, code.into(), &message);
+                    }
+                }
+                Effect::Event(event) => self.session_event(cx, event),
+            }
+        }
+    }
+
+    fn dial(&mut self, cx: &mut Context<'_>) {
+        if let Some(old) = self.conn.take() {
+            self.keep_drops(cx, old);
+            cx.transport.close(cx.now, old, 0, "dialling again");
+        }
+        let Some(remote) = self.remotes.get(self.dials % self.remotes.len().max(1)) else {
+            return;
+        };
+        let remote = *remote;
+        self.dials += 1;
+        self.remote = Some(remote);
+        let name = &self.settings.server_name;
+        match cx.transport.connect(cx.now, remote, name) {
+            Ok(conn) => self.conn = Some(conn),
+            Err(error) => {
+                let reason = error.to_string();
+                self.session
+                    .disconnected(DisconnectCause::Other { reason }, cx.now);
+            }
+        }
+    }
+
+    fn lose(&mut self, cx: &mut Context<'_>, reason: &str) {
+        if let Some(conn) = self.conn.take() {
+            self.keep_drops(cx, conn);
+            cx.transport.close(cx.now, conn, 0, reason);
+        }
+        let reason = reason.to_owned();
+        self.session
+            .disconnected(DisconnectCause::Other { reason }, cx.now);
+    }
+
+    /// A connection's drops are gone with it; the player's total is not.
+    fn keep_drops(&mut self, cx: &mut Context<'_>, conn: ConnId) {
+        if let Some(stats) = cx.transport.stats(conn) {
+            self.drops.merge(&stats.drops);
+        }
+    }
+
+    fn session_event(&mut self, cx: &mut Context<'_>, event: SessionEvent) {
+        self.tell(&event);
+        match event {
+            SessionEvent::Joined(membership) => {
+                if let Err(failure) = self.joined(cx, &membership) {
+                    self.leave(cx, Err(failure));
+                }
+            }
+            SessionEvent::Ended(End::Left) => self.finish(Ok(())),
+            SessionEvent::Ended(end) => {
+                self.finish(Err(Failure::new(end.exit_code(), anyhow!("{end}"))));
+            }
+            SessionEvent::Lost { .. } if !self.ever_joined && self.is_out_of_patience(cx.now) => {
+                let relay = &self.settings.relay;
+                let failure = anyhow!(
+                    "the relay {relay} does not answer; check its name and port, and whether this network lets UDP through"
+                );
+                self.leave(cx, Err(Failure::new(ExitCode::RelayUnreachable, failure)));
+            }
+            SessionEvent::Lost { .. }
+            | SessionEvent::PeerJoined(_)
+            | SessionEvent::PeerLeft { .. }
+            | SessionEvent::GatewayPresent(_)
+            | SessionEvent::GatewayGone
+            | SessionEvent::PolicyChanged(_)
+            | SessionEvent::Retrying { .. }
+            | SessionEvent::Lease(_)
+            | SessionEvent::AddressRefused(_)
+            | SessionEvent::RelayRestarting { .. } => {}
+        }
+    }
+
+    /// The adapter comes to life only when the path to the relay is safe.
+    fn joined(&mut self, cx: &mut Context<'_>, membership: &Membership) -> Result<(), Failure> {
+        self.ever_joined = true;
+        if let Some(remote) = self.remote {
+            let said = self
+                .lan
+                .hold_path(cx.reactor, remote.ip(), &mut self.session)?;
+            self.say_all(&said);
+        }
+        if self.mtu != membership.tap_mtu {
+            self.tap.set_mtu(membership.tap_mtu)?;
+            self.mtu = membership.tap_mtu;
+        }
+        if !self.carrier {
+            self.tap.set_carrier(true)?;
+            self.carrier = true;
+        }
+        let said = self.lan.check_path()?;
+        self.say_all(&said);
+        let changes = self.lan.joined(cx.reactor, cx.now)?;
+        self.apply(cx, changes);
+        Ok(())
+    }
+
+    fn is_out_of_patience(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.started) >= FIRST_JOIN_PATIENCE
+    }
+
+    fn leave(&mut self, cx: &mut Context<'_>, outcome: Result<(), Failure>) {
+        self.finish(outcome);
+        self.session.leave();
+        self.carry_out(cx);
+    }
+
+    /// The first outcome counts.
+    fn finish(&mut self, outcome: Result<(), Failure>) {
+        self.outcome.get_or_insert(outcome);
+    }
+
+    /// Frames of this machine go into the room.
+    fn read_tap(&mut self, cx: &mut Context<'_>) {
+        let Self {
+            tap,
+            session,
+            drops,
+            conn,
+            ..
+        } = self;
+        let max_datagram = conn
+            .and_then(|conn| cx.transport.max_datagram_size(conn))
+            .unwrap_or(0);
+        let (transport, now) = (&mut *cx.transport, cx.now);
+        let mut sink = |key, bytes| {
+            if let Some(conn) = *conn {
+                transport.send_datagram(now, conn, key, bytes);
+            }
+        };
+        let received = tap.receive(TAP_BUDGET, &mut |from| match from {
+            FromTap::Frame(frame) => {
+                // The session has counted what it refuses.
+                let _counted = session.outgoing(frame, max_datagram, now, &mut sink);
+            }
+            FromTap::Dropped(reason) => drops.add(reason),
+        });
+        if let Err(error) = received {
+            let failure = anyhow!(error).context("the network adapter was taken away");
+            self.leave(cx, Err(Failure::new(ExitCode::Interface, failure)));
+        }
+    }
+
+    /// A frame of the room goes to this machine.
+    fn datagram(&mut self, cx: &mut Context<'_>, conn: ConnId, bytes: &[u8]) {
+        let max_datagram = cx.transport.max_datagram_size(conn).unwrap_or(0);
+        let Self {
+            tap, session, lan, ..
+        } = self;
+        let mut heard = None;
+        let _counted = session.incoming(bytes, max_datagram, cx.now, &mut |frame, _| {
+            if lan.listens() {
+                heard = Arp::parse(frame);
+            }
+            tap.send(frame);
+        });
+        if let Some(arp) = heard {
+            let changes = self.lan.observe(&arp, cx.now);
+            self.apply(cx, changes);
+        }
+    }
+
+    /// A frame that did not come from the adapter, such as an ARP probe.
+    fn send_own(&mut self, cx: &mut Context<'_>, frame: &mut [u8]) {
+        let Some(conn) = self.conn else { return };
+        let max_datagram = cx.transport.max_datagram_size(conn).unwrap_or(0);
+        let (transport, now) = (&mut *cx.transport, cx.now);
+        let mut sink = |key, bytes| transport.send_datagram(now, conn, key, bytes);
+        let _counted = self.session.outgoing(frame, max_datagram, now, &mut sink);
+    }
+
+    fn set_readings(&mut self, cx: &mut Context<'_>) {
+        let stats = self.conn.and_then(|conn| cx.transport.stats(conn));
+        let mut drops = self.drops.clone();
+        drops.merge(cx.transport.drops());
+        if let Some(stats) = &stats {
+            drops.merge(&stats.drops);
+        }
+        let address = self.lan.address().map(|(prefix, source)| TapAddress {
+            address: prefix.address,
+            prefix_len: prefix.length,
+            source,
+        });
+        self.session.set_readings(Readings {
+            relay_rtt: stats.as_ref().map(|stats| stats.rtt),
+            drops,
+            datagram_budget: stats.and_then(|stats| stats.max_datagram),
+            tap: Some(TapStats {
+                up: self.carrier,
+                mtu: self.mtu,
+                address,
+            }),
+            lan: None,
+        });
+    }
+}
+
+impl App for Player {
+    fn transport_event(&mut self, cx: &mut Context<'_>, event: Event) {
+        match event {
+            Event::Connected { conn, .. } if self.conn == Some(conn) => {
+                let budget = cx.transport.max_datagram_size(conn).unwrap_or(0);
+                self.session.connected(budget, cx.now);
+            }
+            Event::Control { conn, bytes } if self.conn == Some(conn) => {
+                self.session.control(&bytes, cx.now);
+            }
+            Event::Datagram { conn, bytes } if self.conn == Some(conn) => {
+                self.datagram(cx, conn, &bytes);
+            }
+            Event::Closed {
+                conn,
+                reason,
+                stats,
+            } if self.conn == Some(conn) => {
+                self.conn = None;
+                self.drops.merge(&stats.drops);
+                self.session.disconnected(cause(reason), cx.now);
+            }
+            // What an abandoned connection still has to say.
+            Event::Connected { .. }
+            | Event::Control { .. }
+            | Event::Datagram { .. }
+            | Event::Closed { .. } => return,
+        }
+        self.carry_out(cx);
+    }
+
+    fn ready(&mut self, cx: &mut Context<'_>, ready: Ready) {
+        match ready.token {
+            TAP => self.read_tap(cx),
+            STATUS => {
+                self.set_readings(cx);
+                self.status.answer(&self.snapshot(cx.now));
+            }
+            ROUTES => self.lan.routes_changed(cx.now),
+            DHCP => {
+                let changes = self.lan.read_dhcp(cx.now);
+                self.apply(cx, changes);
+            }
+            SIGNALS if !self.signals.take().is_empty() => {
+                self.say("leaving the room");
+                self.leave(cx, Ok(()));
+            }
+            _ => {}
+        }
+    }
+
+    fn wakeup(&mut self, cx: &mut Context<'_>) {
+        self.session.tick(cx.now);
+        self.carry_out(cx);
+        match self.lan.wakeup(cx.reactor, cx.now, &mut self.session) {
+            Ok((changes, said)) => {
+                self.say_all(&said);
+                self.apply(cx, changes);
+            }
+            Err(failure) => self.leave(cx, Err(failure)),
+        }
+        if self.next_second <= cx.now {
+            self.next_second = cx.now + SECOND;
+            self.set_readings(cx);
+            self.every_second(cx.now);
+        }
+    }
+
+    fn next_wakeup(&mut self) -> Option<Instant> {
+        [
+            Some(self.next_second),
+            self.session.next_wakeup(),
+            self.lan.next_wakeup(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    fn before_flush(&mut self, cx: &mut Context<'_>) {
+        self.drops.add_n(DropReason::TapWrite, self.tap.flush());
+        self.carry_out(cx);
+    }
+
+    fn finished(&self) -> bool {
+        self.outcome.is_some()
+    }
+}
+
+fn cause(reason: CloseReason) -> DisconnectCause {
+    match reason {
+        CloseReason::Application { code, message } => {
+            DisconnectCause::Application { code, message }
+        }
+        CloseReason::VersionMismatch => DisconnectCause::VersionMismatch,
+        CloseReason::TimedOut => DisconnectCause::TimedOut,
+        CloseReason::Reset => DisconnectCause::Reset,
+        CloseReason::Untrusted(failure) => DisconnectCause::Certificate {
+            reason: failure.to_string(),
+        },
+        other @ (CloseReason::Local
+        | CloseReason::Unreachable
+        | CloseReason::Refused
+        | CloseReason::CertificateRefused(_)
+        | CloseReason::Tls(_)
+        | CloseReason::Protocol(_)) => DisconnectCause::Other {
+            reason: other.to_string(),
+        },
+    }
+}
