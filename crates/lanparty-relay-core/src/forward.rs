@@ -1,0 +1,227 @@
+//! The datagram path: one decision for each datagram, at once, without an
+//! allocation and without a look at anything but its headers.
+
+use std::time::Instant;
+
+use lanparty_ctrl::Role;
+use lanparty_l2::policy::{self, Context, Direction, Place, Spread};
+use lanparty_obs::DropReason;
+use lanparty_proto::PeerId;
+use lanparty_proto::ethernet::{self, EthernetHeader};
+use lanparty_proto::fragment::Fragment;
+use lanparty_proto::overlay::{self, Header, Kind};
+use lanparty_proto::peer;
+use lanparty_proto::probe::{self, Probe, ProbeOp};
+
+use crate::connection::Conn;
+use crate::limits::Limits;
+use crate::room::Room;
+
+/// Bytes of a probe that the relay answers itself.
+pub const ANSWER_LEN: usize = overlay::HEADER_LEN + probe::LEN;
+
+/// What becomes of a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision<'a> {
+    /// Send it as it is to each of these. Never empty, never the sender.
+    Forward {
+        targets: &'a [Conn],
+        header: Header,
+    },
+    /// Send these bytes back to the sender: the answer to a probe of the path
+    /// to the relay. Their source is the sender's own id, because the relay
+    /// has none and no member can send as another.
+    Answer {
+        datagram: [u8; ANSWER_LEN],
+        header: Header,
+    },
+    Drop(DropReason),
+}
+
+/// A decision whose targets are in the core's buffer.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    Forward(Header),
+    Answer(Header, [u8; ANSWER_LEN]),
+}
+
+/// How a frame finds its targets, which decides what it is charged to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route {
+    /// To one member, or to a LAN host that has been heard.
+    Known,
+    /// To the gateway because nobody else has that address.
+    Unknown,
+    /// To everybody else.
+    Flood,
+}
+
+/// The part of a datagram that the policy can see.
+#[derive(Clone, Copy, Debug)]
+enum View<'a> {
+    Frame(&'a [u8]),
+    /// A piece of a frame: only the Ethernet header says anything for sure.
+    /// The receivers apply the rest of the policy to the whole.
+    Piece(Fragment<'a>),
+}
+
+impl Room {
+    pub(crate) fn decide(
+        &mut self,
+        sender: PeerId,
+        datagram: &[u8],
+        limits: &Limits,
+        now: Instant,
+        targets: &mut Vec<Conn>,
+    ) -> Result<Verdict, DropReason> {
+        targets.clear();
+        let (header, body) = Header::decode(datagram).map_err(|_| DropReason::OverlayHeader)?;
+        if header.source != sender {
+            return Err(DropReason::SourceId);
+        }
+        let view = match header.kind {
+            Kind::Frame => View::Frame(body),
+            Kind::Fragment => {
+                let fragment = Fragment::parse(body).map_err(|_| DropReason::FragmentHeader)?;
+                if fragment.header.relay_id_space {
+                    return Err(DropReason::FragmentHeader);
+                }
+                View::Piece(fragment)
+            }
+            Kind::SealedFrame | Kind::SealedFragment => return Err(DropReason::SealedInClearRoom),
+            Kind::Probe => return self.decide_probe(header, body, limits, now, targets),
+        };
+        self.decide_frame(header, view, datagram.len(), now, targets)?;
+        Ok(Verdict::Forward(header))
+    }
+
+    fn decide_frame(
+        &mut self,
+        header: Header,
+        view: View<'_>,
+        len: usize,
+        now: Instant,
+        targets: &mut Vec<Conn>,
+    ) -> Result<(), DropReason> {
+        let sender = header.source;
+        let (ethernet, spread) = self.inspect(sender, view, now)?;
+        let route = self.route(sender, &ethernet, now, targets)?;
+        if self.gateway == Some(sender) {
+            self.lan_macs.learn(ethernet.source, now);
+        }
+        let member = self.members.get_mut(&sender).ok_or(DropReason::NotJoined)?;
+        let copies = len.saturating_mul(targets.len());
+        member
+            .buckets
+            .admit_spread(spread, copies, route == Route::Unknown, now)
+    }
+
+    /// Applies the policy to what can be seen.
+    ///
+    /// Every fragment of a flooded frame is charged as a flood: which of them
+    /// is the first is the sender's word, and each of them goes to everybody.
+    fn inspect(
+        &self,
+        sender: PeerId,
+        view: View<'_>,
+        now: Instant,
+    ) -> Result<(EthernetHeader, Spread), DropReason> {
+        let member = self.members.get(&sender).ok_or(DropReason::NotJoined)?;
+        let (direction, sender) = match member.info.role {
+            Role::Client => (Direction::PlayerToLan, member.info.mac),
+            Role::Gateway => (Direction::LanToPlayer, None),
+        };
+        let context = Context {
+            place: Place::Relay,
+            rules: &self.rules,
+            sender,
+            members: &self.players,
+            bindings: None,
+            host: None,
+            now,
+        };
+        match view {
+            View::Frame(frame) => {
+                let passed = policy::check(frame, direction, &context)?;
+                Ok((passed.class.link.header, passed.spread))
+            }
+            View::Piece(piece) => {
+                let (ethernet, _) =
+                    EthernetHeader::parse(piece.ethernet).map_err(|_| DropReason::Runt)?;
+                let end = ethernet::HEADER_LEN
+                    .saturating_add(piece.header.byte_offset())
+                    .saturating_add(piece.payload.len());
+                let spread = policy::check_fragment_header(&ethernet, end, direction, &context)?;
+                Ok((ethernet, spread))
+            }
+        }
+    }
+
+    fn route(
+        &self,
+        sender: PeerId,
+        ethernet: &EthernetHeader,
+        now: Instant,
+        targets: &mut Vec<Conn>,
+    ) -> Result<Route, DropReason> {
+        if ethernet.destination.is_multicast() {
+            let others = self.members.iter().filter(|(peer, _)| **peer != sender);
+            targets.extend(others.map(|(_, member)| member.conn));
+            return if targets.is_empty() {
+                Err(DropReason::Alone)
+            } else {
+                Ok(Route::Flood)
+            };
+        }
+        let holder = self.holder(ethernet.destination);
+        let (target, route) = match (holder, self.gateway) {
+            (Some(holder), _) if holder == sender => return Err(DropReason::Reflected),
+            (Some(holder), _) => (holder, Route::Known),
+            (None, Some(gateway)) if gateway == sender => return Err(DropReason::NoSuchPeer),
+            (None, Some(gateway)) if self.lan_macs.contains(ethernet.destination, now) => {
+                (gateway, Route::Known)
+            }
+            (None, Some(gateway)) => (gateway, Route::Unknown),
+            (None, None) => return Err(DropReason::NoGateway),
+        };
+        let target = self.members.get(&target).ok_or(DropReason::NoSuchPeer)?;
+        targets.push(target.conn);
+        Ok(route)
+    }
+
+    fn decide_probe(
+        &mut self,
+        header: Header,
+        body: &[u8],
+        limits: &Limits,
+        now: Instant,
+        targets: &mut Vec<Conn>,
+    ) -> Result<Verdict, DropReason> {
+        let sender = header.source;
+        let probe = Probe::decode(body).map_err(|_| DropReason::Probe)?;
+        let target = match (probe.target, probe.op) {
+            (peer::RELAY, ProbeOp::Request) => None,
+            (peer::RELAY, ProbeOp::Reply) => return Err(DropReason::Probe),
+            (target, _) => PeerId::try_from(target)
+                .ok()
+                .filter(|&target| target != sender)
+                .and_then(|target| self.members.get(&target))
+                .map(|member| Some(member.conn))
+                .ok_or(DropReason::Probe)?,
+        };
+        if !self.probes.take(sender, &probe, limits, now) {
+            return Err(DropReason::Probe);
+        }
+        let Some(conn) = target else {
+            let reply = probe.reply_to(sender, 0);
+            let mut datagram = [0; ANSWER_LEN];
+            let bytes = header.encode().into_iter().chain(reply.encode());
+            for (to, from) in datagram.iter_mut().zip(bytes) {
+                *to = from;
+            }
+            return Ok(Verdict::Answer(header, datagram));
+        };
+        targets.push(conn);
+        Ok(Verdict::Forward(header))
+    }
+}
