@@ -1,7 +1,9 @@
 //! How a member is doing: the snapshot that `status --json` prints, and what
 //! to conclude from it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use lanparty_proto::{MacAddr, PeerId};
 use serde::{Deserialize, Serialize};
@@ -28,13 +30,16 @@ pub struct MemberStatus {
 }
 
 /// The way to the relay.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RelayStatus {
     pub connected: bool,
     pub address: Option<SocketAddr>,
     pub rtt_us: Option<u32>,
     /// The largest datagram that the path carries.
     pub datagram_budget: Option<u16>,
+    /// How a player keeps this path outside its adapter.
+    pub path: Option<String>,
 }
 
 /// The gateway as a player sees it.
@@ -56,12 +61,19 @@ pub struct TapStatus {
     /// Address and prefix length, such as `10.73.42.123/24`.
     pub address: Option<String>,
     pub source: Option<AddressSource>,
+    /// Frames from and to this computer, and the system calls that carried
+    /// them.
+    pub frames_in: u64,
+    pub frames_out: u64,
+    pub reads: u64,
+    pub writes: u64,
 }
 
 /// Another member of the room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerStatus {
     pub peer: PeerId,
+    /// `client` or `gateway`, as in the protocol.
     pub role: String,
     pub name: String,
     pub mac: Option<MacAddr>,
@@ -117,7 +129,7 @@ impl Finding {
 }
 
 /// Any LAN with a Windows PC, a printer or a router broadcasts more often.
-const QUIET_S: u64 = 60;
+const QUIET: Duration = Duration::from_secs(60);
 /// Overlay header and Ethernet header.
 const FRAME_HEADERS: u16 = 20;
 
@@ -125,9 +137,9 @@ impl MemberStatus {
     /// What is worth telling, worst first.
     ///
     /// Later findings are mostly consequences of earlier ones, so a driver
-    /// that has one line shows the first. `uptime_s` counts from the join.
+    /// that has one line shows the first. `uptime` counts from the join.
     #[must_use]
-    pub fn findings(&self, uptime_s: u64) -> Vec<Finding> {
+    pub fn findings(&self, uptime: Duration) -> Vec<Finding> {
         if !self.relay.connected {
             return vec![Finding::RelayLost];
         }
@@ -150,7 +162,7 @@ impl MemberStatus {
             if self.drops.get(DropReason::DhcpUnsafe) > 0 {
                 findings.push(Finding::DhcpRefused);
             }
-            if self.gateway.present && uptime_s >= QUIET_S && self.counters.broadcasts_in == 0 {
+            if self.gateway.present && uptime >= QUIET && self.counters.broadcasts_in == 0 {
                 findings.push(Finding::NothingHeard);
             }
             let needed = tap.mtu.saturating_add(FRAME_HEADERS);
@@ -166,10 +178,67 @@ impl MemberStatus {
     }
 }
 
-/// `10.73.42.123/24`.
-#[must_use]
-pub fn with_prefix(address: IpAddr, prefix_len: u8) -> String {
-    format!("{address}/{prefix_len}")
+/// What a person asks first, one sentence a line.
+impl fmt::Display for MemberStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.relay.address, self.relay.connected) {
+            (Some(address), true) => write!(f, "relay {address}: reachable")?,
+            (Some(address), false) => write!(f, "relay {address}: not connected, trying again")?,
+            (None, _) => f.write_str("relay: not connected, trying again")?,
+        }
+        writeln!(f, "{}", RoundTrip(self.relay.rtt_us))?;
+        if let Some(path) = &self.relay.path {
+            writeln!(f, "path to the relay: {path}")?;
+        }
+        if let Some(tap) = &self.tap {
+            if self.gateway.present {
+                writeln!(f, "gateway: present{}", RoundTrip(self.gateway.rtt_us))?;
+            } else {
+                writeln!(
+                    f,
+                    "gateway: not in the room, the players are among themselves"
+                )?;
+            }
+            match (&tap.address, tap.source) {
+                (Some(address), Some(source)) => {
+                    writeln!(f, "adapter {}: {address}, {}", tap.name, source.words())?;
+                }
+                (Some(address), None) => writeln!(f, "adapter {}: {address}", tap.name)?,
+                (None, _) => writeln!(f, "adapter {}: no address yet", tap.name)?,
+            }
+        }
+        let counters = &self.counters;
+        writeln!(
+            f,
+            "frames: {} received, {} sent; broadcasts and multicasts: {} seen, {} sent",
+            counters.frames_in,
+            counters.frames_out,
+            counters
+                .broadcasts_in
+                .saturating_add(counters.multicasts_in),
+            counters
+                .broadcasts_out
+                .saturating_add(counters.multicasts_out),
+        )?;
+        for (reason, count) in self.drops.iter_nonzero() {
+            writeln!(f, "dropped {count}: {} ({reason})", reason.explanation())?;
+        }
+        for peer in &self.peers {
+            writeln!(f, "{} {}{}", peer.role, peer.name, RoundTrip(peer.rtt_us))?;
+        }
+        Ok(())
+    }
+}
+
+struct RoundTrip(Option<u32>);
+
+impl fmt::Display for RoundTrip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(us) => write!(f, ", {:.1} ms round trip", f64::from(us) / 1_000.0),
+            None => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -185,6 +254,7 @@ mod tests {
                 address: Some("198.51.100.1:443".parse().unwrap()),
                 rtt_us: Some(18_000),
                 datagram_budget: Some(1_434),
+                path: Some("kept on eth0".to_owned()),
             },
             gateway: GatewayStatus {
                 present: true,
@@ -195,9 +265,20 @@ mod tests {
                 mac: MacAddr([0x02, 0, 0x5e, 0x10, 0, 1]),
                 mtu: 1_344,
                 up: true,
-                address: Some(with_prefix([10, 73, 42, 123].into(), 24)),
+                address: Some("10.73.42.123/24".to_owned()),
                 source: Some(AddressSource::Dhcp),
+                frames_in: 1,
+                frames_out: 2,
+                reads: 3,
+                writes: 4,
             }),
+            peers: vec![PeerStatus {
+                peer: 9.try_into().unwrap(),
+                role: "gateway".to_owned(),
+                name: "clubhouse".to_owned(),
+                mac: None,
+                rtt_us: Some(21_000),
+            }],
             counters: TunnelCounters {
                 broadcasts_in: 1,
                 ..TunnelCounters::default()
@@ -209,12 +290,12 @@ mod tests {
     fn findings(change: impl FnOnce(&mut MemberStatus)) -> Vec<Finding> {
         let mut status = healthy();
         change(&mut status);
-        status.findings(120)
+        status.findings(QUIET)
     }
 
     #[test]
     fn a_healthy_player_hears_nothing() {
-        assert_eq!(healthy().findings(120), []);
+        assert_eq!(healthy().findings(QUIET), []);
     }
 
     #[test]
@@ -268,7 +349,7 @@ mod tests {
     fn silence_is_no_finding_in_the_first_minute() {
         let mut status = healthy();
         status.counters.broadcasts_in = 0;
-        assert_eq!(status.findings(59), []);
+        assert_eq!(status.findings(QUIET - Duration::from_secs(1)), []);
     }
 
     #[test]
@@ -278,6 +359,38 @@ mod tests {
             status.gateway.present = false;
         });
         assert_eq!(gateway, []);
+    }
+
+    #[test]
+    fn the_sentences_say_what_a_player_asks_first() {
+        let mut status = healthy();
+        status.drops.add_n(DropReason::VlanTagged, 2);
+        let text = status.to_string();
+        for expected in [
+            "relay 198.51.100.1:443: reachable, 18.0 ms round trip\n",
+            "path to the relay: kept on eth0\n",
+            "gateway: present, 21.0 ms round trip\n",
+            "adapter lanparty0: 10.73.42.123/24, leased by the party's DHCP server\n",
+            "broadcasts and multicasts: 1 seen",
+            "dropped 2: VLAN-tagged frames do not cross",
+            "(vlan_tagged)\n",
+            "gateway clubhouse, 21.0 ms round trip\n",
+        ] {
+            assert!(text.contains(expected), "{expected:?} is missing in {text}");
+        }
+    }
+
+    #[test]
+    fn the_json_has_the_names_that_programs_rely_on() {
+        let json = serde_json::to_value(healthy()).unwrap();
+        assert_eq!(json["relay"]["connected"], true);
+        assert_eq!(json["relay"]["address"], "198.51.100.1:443");
+        assert_eq!(json["gateway"]["rtt_us"], 21_000);
+        assert_eq!(json["tap"]["source"], "dhcp");
+        assert_eq!(json["tap"]["mac"], "02:00:5e:10:00:01");
+        assert_eq!(json["peer_id"], 7);
+        assert_eq!(json["peers"][0]["role"], "gateway");
+        assert_eq!(json["counters"]["broadcasts_in"], 1);
     }
 
     #[test]

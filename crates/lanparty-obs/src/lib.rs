@@ -20,12 +20,10 @@ pub mod drop_reason;
 pub mod drops;
 pub mod exit;
 pub mod frame_log;
-pub mod problem;
 pub mod sentences;
 pub mod stats;
 
 pub use drop_reason::DropReason;
 pub use drops::DropCounts;
 pub use exit::ExitCode;
-pub use problem::Problem;
 pub use sentences::Status;

@@ -2,118 +2,92 @@
 //! program.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::time::Duration;
-
-use crate::stats::AddressSource;
 
 /// A change that a user notices. Names of rooms and members were checked when
 /// they were decoded and hold no control characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status<'a> {
-    Dialling {
-        relay: SocketAddr,
-    },
     Joined {
         room: &'a str,
-        peers: usize,
-        gateway: bool,
+        peer: u16,
+        tap_mtu: u16,
+        /// Whether this is the same membership as before an outage.
+        again: bool,
     },
     /// The room has no key.
-    OpenRoom {
-        room: &'a str,
-    },
-    PeerJoined {
+    OpenRoom,
+    PeerPresent {
         name: &'a str,
     },
     PeerLeft {
         name: &'a str,
-        /// A sentence of the close code.
+        /// The sentence of the close code.
         reason: &'a str,
     },
-    GatewayJoined {
-        name: &'a str,
-    },
-    GatewayLeft,
+    GatewayPresent,
+    GatewayGone,
+    PolicyChanged,
+    /// The connection of a member that was in the room.
     RelayLost {
         cause: &'a str,
-        retry_in: Duration,
+    },
+    /// An attempt to join that failed and will be repeated.
+    NotConnected {
+        cause: &'a str,
+    },
+    Retrying {
+        after: Duration,
+        attempt: u32,
     },
     RelayRestarting {
-        retry_in: Duration,
+        back_in: Duration,
     },
-    Rejoined {
-        after: Duration,
-    },
-    Address {
-        address: &'a str,
-        source: AddressSource,
-    },
-    Leaving,
 }
 
 impl fmt::Display for Status<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Dialling { relay } => write!(f, "connecting to the relay at {relay}"),
             Self::Joined {
                 room,
-                peers,
-                gateway,
+                peer,
+                tap_mtu,
+                again,
             } => {
-                write!(f, "joined room {room}: ")?;
-                match (peers, gateway) {
-                    (0, _) => f.write_str("nobody else is here yet"),
-                    (1, true) => f.write_str("the gateway is here"),
-                    (1, false) => f.write_str("1 other player and no gateway"),
-                    (n, true) => write!(f, "the gateway and {} more", n.saturating_sub(1)),
-                    (n, false) => write!(f, "{n} other players and no gateway"),
-                }
+                let again = if again { " again" } else { "" };
+                write!(
+                    f,
+                    "joined room {room}{again} as peer {peer}; adapter MTU {tap_mtu}"
+                )
             }
-            Self::OpenRoom { room } => write!(
-                f,
-                "room {room} is open: whoever knows its name can join, and the relay can read its traffic"
+            Self::OpenRoom => f.write_str(
+                "this room has no key: whoever knows its name can join it, and the relay can read it",
             ),
-            Self::PeerJoined { name } => write!(f, "{name} joined"),
-            Self::PeerLeft { name, reason } => write!(f, "{name} left: {reason}"),
-            Self::GatewayJoined { name } => {
-                write!(f, "the gateway {name} joined: the party's LAN is connected")
+            Self::PeerPresent { name } => write!(f, "{name} is in the room"),
+            Self::PeerLeft { name, reason } => write!(f, "{name} left the room: {reason}"),
+            Self::GatewayPresent => {
+                f.write_str("the gateway is present: the party's LAN is reachable")
             }
-            Self::GatewayLeft => f.write_str(
-                "the gateway left: players still see each other, but not the party's LAN",
+            Self::GatewayGone => f.write_str(
+                "the gateway is gone: players still see each other, but not the party's LAN",
             ),
-            Self::RelayLost { cause, retry_in } => write!(
+            Self::PolicyChanged => f.write_str("the host changed the room's rules"),
+            Self::RelayLost { cause } => write!(
                 f,
-                "lost the relay ({cause}); the adapter stays up, next attempt in {}",
-                Seconds(retry_in)
+                "the connection to the relay is lost: {cause}; the adapter stays up meanwhile"
             ),
-            Self::RelayRestarting { retry_in } => write!(
+            Self::NotConnected { cause } => write!(f, "not connected to the relay: {cause}"),
+            Self::Retrying { after, attempt } => write!(
                 f,
-                "the relay is restarting; the adapter stays up, reconnecting in {}",
-                Seconds(retry_in)
+                "trying again in {:.1} s (attempt {attempt})",
+                after.as_secs_f64()
             ),
-            Self::Rejoined { after } => write!(f, "back in the room after {}", Seconds(after)),
-            Self::Address { address, source } => {
-                write!(f, "the adapter's address is {address}, ")?;
-                f.write_str(match source {
-                    AddressSource::Dhcp => "leased by the party's DHCP server",
-                    AddressSource::Static => "as you asked",
-                    AddressSource::LinkLocal => {
-                        "chosen by this computer because nobody offered one"
-                    }
-                })
-            }
-            Self::Leaving => f.write_str("leaving the room"),
+            Self::RelayRestarting { back_in } => write!(
+                f,
+                "the relay restarts and expects to be back in {:.1} s",
+                back_in.as_secs_f64()
+            ),
         }
-    }
-}
-
-/// One digit after the point, which is as exact as a user cares.
-struct Seconds(Duration);
-
-impl fmt::Display for Seconds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.1} s", self.0.as_secs_f64())
     }
 }
 
@@ -122,45 +96,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_join_says_who_is_there() {
-        for (peers, gateway, sentence) in [
-            (0, false, "joined room R: nobody else is here yet"),
-            (1, true, "joined room R: the gateway is here"),
-            (1, false, "joined room R: 1 other player and no gateway"),
-            (3, true, "joined room R: the gateway and 2 more"),
-            (3, false, "joined room R: 3 other players and no gateway"),
-        ] {
-            let joined = Status::Joined {
-                room: "R",
-                peers,
-                gateway,
+    fn a_join_names_the_room_and_says_when_it_is_a_return() {
+        let joined = |again| {
+            let status = Status::Joined {
+                room: "PARTY",
+                peer: 7,
+                tap_mtu: 1_344,
+                again,
             };
-            assert_eq!(joined.to_string(), sentence);
-        }
-    }
-
-    #[test]
-    fn a_lost_relay_says_why_and_when_it_goes_on() {
-        let lost = Status::RelayLost {
-            cause: "no answer for 30 s",
-            retry_in: Duration::from_millis(1_549),
+            status.to_string()
         };
         assert_eq!(
-            lost.to_string(),
-            "lost the relay (no answer for 30 s); the adapter stays up, next attempt in 1.5 s"
+            joined(false),
+            "joined room PARTY as peer 7; adapter MTU 1344"
+        );
+        assert_eq!(
+            joined(true),
+            "joined room PARTY again as peer 7; adapter MTU 1344"
         );
     }
 
     #[test]
-    fn an_address_says_where_it_came_from() {
-        let leased = Status::Address {
-            address: "10.73.42.123/24",
-            source: AddressSource::Dhcp,
+    fn waits_are_told_to_a_tenth_of_a_second() {
+        let retrying = Status::Retrying {
+            after: Duration::from_millis(1_549),
+            attempt: 3,
         };
-        assert!(
-            leased
-                .to_string()
-                .ends_with("leased by the party's DHCP server")
-        );
+        assert_eq!(retrying.to_string(), "trying again in 1.5 s (attempt 3)");
     }
 }

@@ -107,6 +107,18 @@ pub enum AddressSource {
     LinkLocal,
 }
 
+impl AddressSource {
+    /// For a person, after the address.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Dhcp => "leased by the party's DHCP server",
+            Self::Static => "as chosen with --ip",
+            Self::LinkLocal => "link-local, because no DHCP server answered",
+        }
+    }
+}
+
 /// The state of a gateway's LAN side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LanStats {
