@@ -194,23 +194,20 @@ impl Coalescer {
 }
 
 impl Output {
-    /// Appends the segment's payload; false, with nothing changed but perhaps
-    /// the superframe ended, where the two do not belong together.
+    /// Appends the segment's payload; false, with nothing changed, where the
+    /// two do not belong together. The segment then begins an output of its
+    /// own, behind which nothing looks for this one.
     fn join(&mut self, segment: &Segment, frame: &[u8]) -> bool {
         let Some(open) = &mut self.open else {
             return false;
         };
         let Some(id_step) = open.accepts(segment, &self.frame, frame) else {
-            self.finish();
             return false;
         };
         let first_is_unverified = open.segments == 1;
-        if first_is_unverified && !open.layout.checksums_are_valid(&self.frame) {
-            self.open = None;
-            return false;
-        }
-        if !segment.layout.checksums_are_valid(frame) {
-            self.finish();
+        if first_is_unverified && !open.layout.checksums_are_valid(&self.frame)
+            || !segment.layout.checksums_are_valid(frame)
+        {
             return false;
         }
         let payload = frame
@@ -589,6 +586,28 @@ mod tests {
     }
 
     #[test]
+    fn equal_ports_between_other_addresses_are_another_flow_even_if_they_collide() {
+        for packet in [Packet::tcp_v4(), Packet::tcp_v6()] {
+            let read = |packet: &Packet| {
+                let frame = packet.frame();
+                let layout = Layout::parse(&frame).unwrap();
+                (Segment::read(&frame, layout, false).unwrap(), frame)
+            };
+            let (first, ours) = read(&packet);
+            let superframe = first.begin().unwrap();
+            let (second, theirs) = read(&packet.next());
+            assert!(superframe.accepts(&second, &ours, &theirs).is_some());
+            for hosts in [(1, 3), (3, 2)] {
+                let (second, theirs) = read(&Packet {
+                    hosts,
+                    ..packet.next()
+                });
+                assert_eq!(superframe.accepts(&second, &ours, &theirs), None);
+            }
+        }
+    }
+
+    #[test]
     fn a_constant_id_is_joined_only_where_nobody_may_read_it() {
         let mut packets = stream(&Packet::tcp_v4(), 3);
         for packet in &mut packets {
@@ -657,7 +676,9 @@ mod tests {
     #[test]
     fn a_fragment_is_not_overtaken_by_later_segments_between_its_addresses() {
         let packets = stream(&Packet::tcp_v4(), 2);
-        let mut fragment = Packet::udp_v4().frame();
+        let mut fragment = Packet::udp_v4();
+        fragment.ports = (27_015, 27_005);
+        let mut fragment = fragment.frame();
         fragment[20] = 0x20;
         let frames = vec![packets[0].frame(), fragment, packets[1].frame()];
         assert_eq!(cut(&coalesce(&frames)), frames);

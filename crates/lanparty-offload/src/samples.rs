@@ -6,6 +6,8 @@ use crate::vnet::{Checksum, Gso, GsoKind, VnetHdr};
 #[derive(Clone, Debug)]
 pub(crate) struct Packet {
     pub(crate) macs: [u8; 12],
+    /// The last bytes of source and destination address.
+    pub(crate) hosts: (u8, u8),
     pub(crate) v6: bool,
     pub(crate) udp: bool,
     pub(crate) tos: u8,
@@ -25,6 +27,7 @@ impl Packet {
     pub(crate) fn tcp_v4() -> Self {
         Self {
             macs: [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2],
+            hosts: (1, 2),
             v6: false,
             udp: false,
             tos: 0x02,
@@ -76,9 +79,9 @@ impl Packet {
     fn addresses(&self) -> Vec<u8> {
         if self.v6 {
             let address = |last| [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last];
-            [address(1), address(2)].concat()
+            [address(self.hosts.0), address(self.hosts.1)].concat()
         } else {
-            vec![192, 168, 7, 1, 192, 168, 7, 2]
+            vec![192, 168, 7, self.hosts.0, 192, 168, 7, self.hosts.1]
         }
     }
 

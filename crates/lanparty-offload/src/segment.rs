@@ -292,9 +292,12 @@ mod tests {
         let sum = !u16::from_be_bytes(packet.checksum());
         // This payload makes the sum 0xFFFF and so its complement 0.
         packet.payload = (0xFFFF - sum).to_be_bytes().to_vec();
-        let (header, frame) = packet.unfinished();
-        let finished = cut(&header, &frame).unwrap().remove(0);
-        assert_eq!(finished[40..42], [0xFF, 0xFF]);
+        let two = [packet.clone(), packet.next()];
+        for (header, frame) in [packet.unfinished(), superframe_udp(&two)] {
+            for finished in cut(&header, &frame).unwrap() {
+                assert_eq!(finished[40..42], [0xFF, 0xFF]);
+            }
+        }
     }
 
     #[test]
@@ -340,10 +343,11 @@ mod tests {
         ] {
             assert_eq!(with(change), OffloadError::HeaderMismatch);
         }
-        assert_eq!(
-            cut(&header, &frame[..frame.len() - 1]),
-            Err(OffloadError::HeaderMismatch)
-        );
+        let mut fragment = frame.clone();
+        fragment[20] |= 0x20;
+        for frame in [&frame[..frame.len() - 1], &fragment] {
+            assert_eq!(cut(&header, frame), Err(OffloadError::HeaderMismatch));
+        }
     }
 
     #[test]
