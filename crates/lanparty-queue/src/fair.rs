@@ -165,7 +165,6 @@ impl<T> FairQueue<T> {
             }
             if source.deficit <= 0 {
                 source.deficit += signed(self.limits.quantum);
-                source.was_express = false;
                 if !source.fresh.is_empty() {
                     self.make_express(index);
                 }
@@ -216,7 +215,6 @@ impl<T> FairQueue<T> {
                     Some(mut spare) => {
                         spare.id = id;
                         spare.deficit = deficit;
-                        spare.was_express = false;
                         spare
                     }
                     None => Source::new(id, deficit),
@@ -239,7 +237,9 @@ impl<T> FairQueue<T> {
             return NONE;
         };
         if *slot != NONE {
-            return *slot;
+            let index = *slot;
+            self.refresh(source_index, index);
+            return index;
         }
         let index = self
             .flows
@@ -254,15 +254,32 @@ impl<T> FairQueue<T> {
         index
     }
 
-    /// Lets a source with a fresh flow go ahead of the rounds, once a round:
-    /// it spends the deficit of its coming turn, so it gains time, not rate.
+    /// A flow that ran empty before it used up its quantum is sparse: its next
+    /// packet is treated as a new flow's, at the expense of that quantum.
+    fn refresh(&mut self, source_index: Index, flow_index: Index) {
+        let is_sparse = self
+            .flows
+            .get(flow_index)
+            .is_some_and(|flow| flow.head == NONE && flow.deficit > 0);
+        if let Some(source) = self.sources.get_mut(source_index)
+            && is_sparse
+            && let Some(at) = source.busy.iter().position(|&index| index == flow_index)
+        {
+            source.busy.remove(at);
+            source.fresh.push_back(flow_index);
+            self.make_express(source_index);
+        }
+    }
+
+    /// Lets a source with a fresh flow go ahead of the rounds. It spends the
+    /// deficit of its coming turn and is refilled once a round like the others,
+    /// so it gains time, not rate.
     fn make_express(&mut self, index: Index) {
         if let Some(source) = self.sources.get_mut(index)
             && !source.is_express
-            && !source.was_express
+            && source.deficit > 0
         {
             source.is_express = true;
-            source.was_express = true;
             self.express.push_back(index);
         }
     }

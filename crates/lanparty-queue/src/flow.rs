@@ -61,8 +61,6 @@ pub(crate) struct Source {
     pub(crate) deficit: i64,
     /// Listed among the sources with a fresh flow.
     pub(crate) is_express: bool,
-    /// Was express since its last round, so it may not be again before the next.
-    pub(crate) was_express: bool,
     pub(crate) fresh: VecDeque<Index>,
     pub(crate) busy: VecDeque<Index>,
     pub(crate) places: [Index; FLOWS_PER_SOURCE],
@@ -75,7 +73,6 @@ impl Source {
             bytes: 0,
             deficit,
             is_express: false,
-            was_express: false,
             fresh: VecDeque::new(),
             busy: VecDeque::new(),
             places: [NONE; FLOWS_PER_SOURCE],
