@@ -9,6 +9,7 @@ use std::time::Duration;
 use lanparty_ctrl::codec::{self, Incoming, decode, encode};
 use lanparty_ctrl::version::EXPORTER_LABEL;
 use lanparty_ctrl::{ALPN, CloseCode, ExtraEtherType, Message, PROTOCOL_VERSION, RoomId, timers};
+use lanparty_l2::marker;
 use lanparty_proto::ethernet::{self, EtherType, EthernetHeader};
 use lanparty_proto::fragment::{self, Fragment, split};
 use lanparty_proto::overlay::{self, Header, Hint, Kind};
@@ -387,6 +388,15 @@ fn the_probe_examples_are_a_request_and_its_reply() {
         .into_iter()
         .chain(probe.reply_to(header.source, 250).encode());
     assert_eq!(reply.collect::<Vec<_>>(), example("probe-reply"));
+}
+
+#[test]
+fn the_loop_probe_example_is_a_gateways() {
+    let bytes = example("loop-probe");
+    let nonce = marker::loop_probe_nonce(&bytes).unwrap();
+    let (header, _) = EthernetHeader::parse(&bytes).unwrap();
+    let frame = marker::loop_probe_frame(header.source, nonce);
+    assert_eq!(bytes, frame);
 }
 
 #[test]
