@@ -7,7 +7,7 @@ use lanparty_ctrl::{
     CloseCode, Disconnect, DisplayText, Incoming, Message, PROTOCOL_VERSION, Reject, Restarting,
     RoomId, encode,
 };
-use lanparty_obs::DropReason;
+use lanparty_obs::{DropCounts, DropReason};
 use rand::{CryptoRng, Rng};
 
 use crate::admission::Refusal;
@@ -256,6 +256,7 @@ impl<R: Rng + CryptoRng> RelayCore<R> {
                 draining: self.is_draining,
                 connections: self.connections.len(),
                 counters: self.counters.clone(),
+                links: DropCounts::new(),
             },
             rooms: self
                 .rooms

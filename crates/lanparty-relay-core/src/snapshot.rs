@@ -73,6 +73,9 @@ pub struct RelaySnapshot {
     pub connections: usize,
     #[serde(flatten)]
     pub counters: Counters,
+    /// Lost between a decision to forward and the member, by queues and QUIC,
+    /// on all connections so far. Only the driver knows.
+    pub links: DropCounts,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -121,7 +124,7 @@ pub struct LinkSnapshot {
     /// The largest datagram that the path carries now.
     pub datagram_budget: u16,
     pub queue_bytes: u64,
-    pub datagrams_lost: u64,
+    pub packets_lost: u64,
     pub drops: DropCounts,
 }
 

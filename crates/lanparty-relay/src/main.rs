@@ -1,1 +1,40 @@
-fn main() {}
+//! The relay: one command on a public host.
+//!
+//! This program owns the command line, the state directory, the local socket
+//! and the driver between `lanparty-transport` and `lanparty-relay-core`. Who
+//! may join and where a frame goes is decided in the core.
+
+#![forbid(unsafe_code)]
+
+mod cli;
+mod driver;
+mod failure;
+mod local_socket;
+mod logging;
+mod rooms;
+mod secrets;
+mod serve;
+mod splitter;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match &cli.command {
+        Some(Command::Rooms(rooms)) => rooms::show(rooms),
+        None => serve::serve(&cli.serve),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Standard error may be closed; the status still tells.
+            let _ = writeln!(std::io::stderr(), "lanparty-relay: {failure}");
+            failure.exit_code().into()
+        }
+    }
+}

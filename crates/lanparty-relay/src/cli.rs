@@ -1,0 +1,236 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use lanparty_l2::buckets::{BucketLimits, Rate};
+use lanparty_net::ListenAddress;
+use lanparty_proto::mtu;
+use lanparty_relay_core::{Limits, gateway_budgets};
+
+/// Connects the players and the gateway of LAN parties.
+///
+/// Run it on a host with a public address. Rooms without a key are open to
+/// whoever knows their name, and this relay can read what crosses them.
+#[derive(Debug, Parser)]
+#[command(
+    name = "lanparty-relay",
+    version,
+    args_conflicts_with_subcommands = true
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) serve: Serve,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show the rooms of the relay that runs on this machine.
+    Rooms(Rooms),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rooms {
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) state: State,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct State {
+    /// Where keys are kept; only this user may read it. Default:
+    /// /var/lib/softlan-vpn/relay for root, else ~/.local/state/softlan-vpn/relay.
+    #[arg(long, value_name = "DIRECTORY", env = "LANPARTY_RELAY_STATE_DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// UDP port or address to listen on: 443/udp takes IPv4 and IPv6.
+    #[arg(
+        long,
+        value_name = "PORT/udp|ADDRESS:PORT",
+        default_value = "443/udp",
+        env = "LANPARTY_RELAY_LISTEN"
+    )]
+    pub(crate) listen: ListenAddress,
+    #[command(flatten)]
+    pub(crate) state: State,
+    /// Write the certificate here, for members to name with --relay-ca-cert.
+    #[arg(long, value_name = "FILE.der", env = "LANPARTY_RELAY_DEV_CERT_DER_OUT")]
+    pub(crate) dev_cert_der_out: Option<PathBuf>,
+    /// Certificate chain to present instead of the relay's own.
+    #[arg(
+        long,
+        value_name = "FILE.pem",
+        requires = "key",
+        conflicts_with = "dev_cert_der_out",
+        env = "LANPARTY_RELAY_CERT"
+    )]
+    pub(crate) cert: Option<PathBuf>,
+    /// Private key of that certificate.
+    #[arg(
+        long,
+        value_name = "FILE.pem",
+        requires = "cert",
+        env = "LANPARTY_RELAY_KEY"
+    )]
+    pub(crate) key: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+    /// How log lines look.
+    #[arg(long, value_enum, default_value_t, env = "LANPARTY_LOG_FORMAT")]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct LimitArgs {
+    /// Rooms at one time.
+    #[arg(long, value_name = "N", env = "LANPARTY_RELAY_MAX_ROOMS",
+        default_value_t = Limits::default().max_rooms, value_parser = positive)]
+    max_rooms: usize,
+    /// Players in one room, beside its gateway.
+    #[arg(long, value_name = "N", env = "LANPARTY_RELAY_MAX_PEERS_PER_ROOM",
+        default_value_t = Limits::default().max_players_per_room, value_parser = positive)]
+    max_peers_per_room: usize,
+    /// MTU of the members' adapters.
+    #[arg(long, value_name = "BYTES", env = "LANPARTY_RELAY_TAP_MTU",
+        default_value_t = mtu::DEFAULT_TAP_MTU,
+        value_parser = clap::value_parser!(u16)
+            .range(i64::from(mtu::MIN_TAP_MTU)..=i64::from(mtu::MAX_TAP_MTU)))]
+    tap_mtu: u16,
+    /// Broadcast and multicast frames that one player may send each second;
+    /// twice as many at once.
+    #[arg(long, value_name = "FRAMES/S", env = "LANPARTY_RELAY_PLAYER_FLOOD",
+        default_value_t = Limits::default().player.flood.per_second,
+        value_parser = clap::value_parser!(u64).range(1..=MAX_RATE))]
+    player_flood: u64,
+    /// Frames to addresses that nobody has shown, likewise.
+    #[arg(long, value_name = "FRAMES/S", env = "LANPARTY_RELAY_PLAYER_UNKNOWN_UNICAST",
+        default_value_t = Limits::default().player.unknown_unicast.per_second,
+        value_parser = clap::value_parser!(u64).range(1..=MAX_RATE))]
+    player_unknown_unicast: u64,
+    /// What one player may send, in Mbit/s; each copy to another member counts.
+    #[arg(long, value_name = "MBIT/S", env = "LANPARTY_RELAY_PLAYER_BANDWIDTH",
+        default_value_t = Limits::default().player.bytes.per_second / BYTES_PER_MBIT,
+        value_parser = clap::value_parser!(u64).range(1..=MAX_RATE))]
+    player_bandwidth: u64,
+    /// Broadcast and multicast frames that one LAN may send each second;
+    /// twice as many at once.
+    #[arg(long, value_name = "FRAMES/S", env = "LANPARTY_RELAY_LAN_FLOOD",
+        default_value_t = Limits::default().gateway.flood.per_second,
+        value_parser = clap::value_parser!(u64).range(1..=MAX_RATE))]
+    lan_flood: u64,
+}
+
+const BYTES_PER_MBIT: u64 = 1_000_000 / 8;
+/// Above what any machine forwards.
+const MAX_RATE: u64 = 10_000_000;
+
+impl LimitArgs {
+    pub(crate) fn limits(&self) -> Limits {
+        let frames = |per_second: u64| Rate::new(per_second, 2 * per_second);
+        let defaults = Limits::default();
+        let bytes = self.player_bandwidth * BYTES_PER_MBIT;
+        Limits {
+            max_rooms: self.max_rooms,
+            max_players_per_room: self.max_peers_per_room,
+            tap_mtu: self.tap_mtu,
+            player: BucketLimits {
+                flood: frames(self.player_flood),
+                unknown_unicast: frames(self.player_unknown_unicast),
+                // The default's burst is 32 ms of its rate.
+                bytes: Rate::new(bytes, (bytes / 31).max(MIN_BURST)),
+                ..defaults.player
+            },
+            gateway: gateway_budgets(frames(self.lan_flood)),
+            ..defaults
+        }
+    }
+}
+
+/// A full frame to each member of a full room.
+const MIN_BURST: u64 = 100_000;
+
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        Ok(_) | Err(_) => Err("a whole number of at least 1 is needed".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_documented_commands_parse() {
+        for line in [
+            "lanparty-relay",
+            "lanparty-relay --listen 443/udp",
+            "lanparty-relay --listen 127.0.0.1:4433 --dev-cert-der-out relay.der",
+            "lanparty-relay --cert chain.pem --key key.pem",
+            "lanparty-relay rooms",
+            "lanparty-relay rooms --json --state-dir /tmp/x",
+        ] {
+            assert!(parse(line).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn limits_that_are_not_named_stay_as_they_are() {
+        let cli = parse("lanparty-relay --player-flood 7 --player-bandwidth 8").unwrap();
+        let limits = cli.serve.limits.limits();
+        assert_eq!(limits.player.flood, Rate::new(7, 14));
+        assert_eq!(limits.player.bytes, Rate::new(1_000_000, 100_000));
+        let defaults = Limits::default();
+        assert_eq!(
+            limits.player.unknown_unicast,
+            defaults.player.unknown_unicast
+        );
+        assert_eq!(limits.gateway, defaults.gateway);
+        assert_eq!(limits.max_rooms, defaults.max_rooms);
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_before_anything_starts() {
+        for line in [
+            "lanparty-relay --listen 443/tcp",
+            "lanparty-relay --listen relay.example:443",
+            "lanparty-relay --cert chain.pem",
+            "lanparty-relay --key key.pem",
+            "lanparty-relay --cert a --key b --dev-cert-der-out c",
+            "lanparty-relay --max-rooms 0",
+            "lanparty-relay --tap-mtu 1279",
+            "lanparty-relay --tap-mtu 1501",
+            "lanparty-relay --player-flood 0",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Between the transport and the core: events in, decisions and effects out.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use lanparty_obs::DropCounts;
+use lanparty_proto::overlay::Header;
+use lanparty_relay_core::{
+    Conn, Decision, Effect, LinkSnapshot, NewConnection, RelayCore, RoomsSnapshot,
+};
+use lanparty_transport::reactor::{Ready, Token};
+use lanparty_transport::run::{App, Context};
+use lanparty_transport::signals::Signals;
+use lanparty_transport::{CloseReason, ConnId, ConnStats, Event, FlowKey, Transport};
+use rand::rngs::StdRng;
+
+use crate::local_socket::LocalSocket;
+
+pub(crate) const SIGNALS: Token = Token(1);
+pub(crate) const LOCAL_SOCKET: Token = Token(2);
+
+pub(crate) struct Driver {
+    core: RelayCore<StdRng>,
+    local_socket: LocalSocket,
+    signals: Signals,
+    /// What was lost on connections that have ended.
+    lost: DropCounts,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        core: RelayCore<StdRng>,
+        local_socket: LocalSocket,
+        signals: Signals,
+    ) -> Self {
+        Self {
+            core,
+            local_socket,
+            signals,
+            lost: DropCounts::new(),
+        }
+    }
+
+    fn datagram(&mut self, cx: &mut Context<'_>, conn: ConnId, bytes: &Bytes) {
+        match self.core.datagram(Conn(conn.get()), bytes, cx.now) {
+            Decision::Forward { targets, header } => {
+                for target in targets {
+                    let target = ConnId::from(target.0);
+                    cx.transport
+                        .send_datagram(cx.now, target, flow_key(&header), bytes.clone());
+                }
+            }
+            Decision::Answer { datagram, header } => {
+                let answer = Bytes::copy_from_slice(&datagram);
+                cx.transport
+                    .send_datagram(cx.now, conn, flow_key(&header), answer);
+            }
+            // Counted by the core.
+            Decision::Drop(_) => {}
+        }
+    }
+
+    fn signalled(&mut self, now: Instant) {
+        if self.signals.take().is_empty() {
+            return;
+        }
+        tracing::info!("asking the members to come back soon, then stopping");
+        self.core.begin_drain(now);
+    }
+}
+
+impl App for Driver {
+    fn transport_event(&mut self, cx: &mut Context<'_>, event: Event) {
+        match event {
+            Event::Connected {
+                conn,
+                remote,
+                identity,
+                exporter: _,
+            } => {
+                tracing::debug!(%conn, %remote, "connected");
+                let new = NewConnection {
+                    conn: Conn(conn.get()),
+                    remote,
+                    identity: identity.0,
+                };
+                self.core.connected(new, cx.now);
+            }
+            Event::Control { conn, bytes } => self.core.control(Conn(conn.get()), &bytes, cx.now),
+            Event::Datagram { conn, bytes } => self.datagram(cx, conn, &bytes),
+            Event::Closed {
+                conn,
+                reason,
+                stats,
+            } => {
+                tracing::debug!(%conn, ?reason, "closed");
+                self.lost.merge(&stats.drops);
+                let code = match reason {
+                    CloseReason::Application { code, .. } => Some(code),
+                    CloseReason::Local
+                    | CloseReason::Unreachable
+                    | CloseReason::TimedOut
+                    | CloseReason::Reset
+                    | CloseReason::Refused
+                    | CloseReason::VersionMismatch
+                    | CloseReason::Untrusted(_)
+                    | CloseReason::CertificateRefused(_)
+                    | CloseReason::Tls(_)
+                    | CloseReason::Protocol(_) => None,
+                };
+                self.core.disconnected(Conn(conn.get()), code, cx.now);
+            }
+        }
+    }
+
+    fn ready(&mut self, cx: &mut Context<'_>, ready: Ready) {
+        match ready.token {
+            SIGNALS => self.signalled(cx.now),
+            LOCAL_SOCKET => {
+                let Self {
+                    core,
+                    local_socket,
+                    lost,
+                    ..
+                } = self;
+                local_socket.answer_all(|| snapshot(core, cx.transport, lost, cx.now));
+            }
+            Token(_) => {}
+        }
+    }
+
+    fn wakeup(&mut self, cx: &mut Context<'_>) {
+        self.core.tick(cx.now);
+    }
+
+    fn next_wakeup(&mut self) -> Option<Instant> {
+        self.core.next_wakeup()
+    }
+
+    fn before_flush(&mut self, cx: &mut Context<'_>) {
+        while let Some(effect) = self.core.poll_effect() {
+            match effect {
+                Effect::SendControl { conn, bytes } => {
+                    let sent = cx.transport.send_control(ConnId::from(conn.0), bytes);
+                    if sent.is_err() {
+                        self.core.control_overflow(conn, cx.now);
+                    }
+                }
+                Effect::Close {
+                    conn,
+                    code,
+                    message,
+                } => {
+                    tracing::debug!(conn = conn.0, %code, message, "closing");
+                    cx.transport
+                        .close(cx.now, ConnId::from(conn.0), code.into(), &message);
+                }
+            }
+        }
+    }
+
+    fn finished(&self) -> bool {
+        self.core.is_drained()
+    }
+}
+
+fn flow_key(header: &Header) -> FlowKey {
+    FlowKey {
+        source: header.source.get(),
+        tag: header.flow_tag,
+        hint: header.hint,
+    }
+}
+
+fn snapshot(
+    core: &RelayCore<StdRng>,
+    transport: &mut Transport,
+    lost: &DropCounts,
+    now: Instant,
+) -> RoomsSnapshot {
+    let mut links = lost.clone();
+    let mut snapshot = core.snapshot(now, |conn| {
+        let stats = transport.stats(ConnId::from(conn.0))?;
+        links.merge(&stats.drops);
+        Some(link(stats))
+    });
+    snapshot.relay.links = links;
+    snapshot
+}
+
+fn link(stats: ConnStats) -> LinkSnapshot {
+    LinkSnapshot {
+        rtt_us: u64::try_from(stats.rtt.as_micros()).unwrap_or(u64::MAX),
+        datagram_budget: stats
+            .max_datagram
+            .map_or(0, |max| u16::try_from(max).unwrap_or(u16::MAX)),
+        queue_bytes: u64::try_from(stats.queue_bytes).unwrap_or(u64::MAX),
+        packets_lost: stats.packets_lost,
+        drops: stats.drops,
+    }
+}
