@@ -14,7 +14,8 @@ mod record;
 mod report;
 mod undo;
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests;
 
 pub use machine::{Machine, MachineError};
