@@ -368,8 +368,12 @@ impl IpBindings {
 
     fn bind(&mut self, address: IpAddr, owner: MacAddr, origin: Origin, now: Instant) -> bool {
         self.bound.retain(|_, binding| binding.is_valid(now));
+        let is_new_to_owner = self
+            .bound
+            .get(&address)
+            .is_none_or(|held| held.owner != owner);
         let held = self.bound.values().filter(|held| held.owner == owner);
-        if !self.bound.contains_key(&address) && held.count() >= PER_PLAYER {
+        if is_new_to_owner && held.count() >= PER_PLAYER {
             let oldest = self
                 .bound
                 .iter()

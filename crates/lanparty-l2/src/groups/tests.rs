@@ -93,7 +93,11 @@ fn reports_have_correct_checksums_and_pass_our_own_policy() {
                     .bytes(body);
                 assert_eq!(sum.finish(), 0);
             }
-            other => panic!("{other:?}"),
+            Protocol::Arp(_)
+            | Protocol::Ipx(_)
+            | Protocol::WakeOnLan
+            | Protocol::LoopProbe
+            | Protocol::Other(_) => panic!("{class:?}"),
         }
     }
 }

@@ -1,12 +1,10 @@
 //! The policy's table, row by row, and every known way around it.
 
-mod frames;
-
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Instant;
 
-use frames::*;
+use crate::frames::*;
 use lanparty_l2::policy::{Direction, check_fragment_header};
 use lanparty_l2::{Context, HostView, Ipv6Mode, Place, Rules, Spread, Subnet, check};
 use lanparty_obs::DropReason;
@@ -594,6 +592,9 @@ fn group_membership_passes_outside_the_flood_budget_and_queries_do_not() {
     );
 }
 
+/// What is tried, the extension headers, what they end in, and the verdict.
+type Hiding<'a> = (&'a str, Vec<(u8, Vec<u8>)>, u8, &'a [u8], DropReason);
+
 #[test]
 fn every_hiding_place_of_a_router_advertisement_in_rfc_7113_is_searched() {
     let ra = router_advertisement(&[]);
@@ -607,7 +608,7 @@ fn every_hiding_place_of_a_router_advertisement_in_rfc_7113_is_searched() {
     };
     let named = DropReason::RouterAdvertisement;
     let hidden = DropReason::MalformedIpv6;
-    let cases: Vec<(&str, Vec<(u8, Vec<u8>)>, u8, &[u8], DropReason)> = vec![
+    let cases: Vec<Hiding<'_>> = vec![
         ("plain", vec![], ND, &ra, named),
         ("RFC 7113, 2.1: hop-by-hop", vec![hop()], ND, &ra, named),
         (

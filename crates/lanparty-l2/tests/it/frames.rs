@@ -1,11 +1,5 @@
 //! Frames as hosts, and attackers, put them on the wire.
 
-#![allow(
-    dead_code,
-    clippy::allow_attributes,
-    reason = "every test binary uses another part of these"
-)]
-
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use lanparty_proto::MacAddr;
