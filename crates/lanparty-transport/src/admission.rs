@@ -37,13 +37,23 @@ pub(crate) struct Admission {
     max_handshakes: usize,
     retry_above: usize,
     retry_rate: u32,
+    handshake_rate: u32,
+    handshake_rate_per_prefix: u32,
     max_per_prefix: u32,
     max_per_site: u32,
     connections: usize,
     handshakes: usize,
     by_prefix: BTreeMap<IpAddr, u32>,
-    /// Unproven handshakes accepted in the second that began at this time.
-    window: Option<(Instant, u32)>,
+    second: Second,
+}
+
+/// Handshakes accepted since `begin`. Bounded by the rates themselves.
+#[derive(Debug)]
+struct Second {
+    begin: Option<Instant>,
+    unproven: u32,
+    proven: u32,
+    proven_by_prefix: BTreeMap<IpAddr, u32>,
 }
 
 const RATE_WINDOW: Duration = Duration::from_secs(1);
@@ -55,24 +65,29 @@ impl Admission {
             max_handshakes: limits.max_handshakes,
             retry_above: limits.retry_above,
             retry_rate: limits.retry_rate,
+            handshake_rate: limits.handshake_rate,
+            handshake_rate_per_prefix: limits.handshake_rate_per_prefix,
             max_per_prefix: limits.max_per_prefix,
             max_per_site: limits.max_per_site,
             connections: 0,
             handshakes: 0,
             by_prefix: BTreeMap::new(),
-            window: None,
+            second: Second::new(),
         }
     }
 
     pub(crate) fn judge(&mut self, now: Instant, attempt: Attempt) -> Verdict {
-        if self.handshakes >= self.max_handshakes {
+        self.second.roll(now);
+        if self.handshakes >= self.max_handshakes || self.is_too_fast(attempt) {
             return Verdict::Ignore;
         }
         let full = self.connections >= self.max_connections
             || self.count(prefix(attempt.remote)) >= self.max_per_prefix
             || site(attempt.remote).is_some_and(|site| self.count(site) >= self.max_per_site);
         if !attempt.validated {
-            let pressed = full || self.handshakes >= self.retry_above || self.too_fast(now);
+            let pressed = full
+                || self.handshakes >= self.retry_above
+                || self.second.unproven >= self.retry_rate;
             if pressed {
                 // A forged address must not use up the quota of its owner.
                 return if attempt.may_retry {
@@ -97,13 +112,16 @@ impl Admission {
         if let Some(site) = site(remote) {
             *self.by_prefix.entry(site).or_default() += 1;
         }
-        if !validated {
-            match &mut self.window {
-                Some((begin, count)) if now.saturating_duration_since(*begin) < RATE_WINDOW => {
-                    *count += 1;
-                }
-                window => *window = Some((now, 1)),
-            }
+        self.second.roll(now);
+        if validated {
+            self.second.proven += 1;
+            *self
+                .second
+                .proven_by_prefix
+                .entry(prefix(remote))
+                .or_default() += 1;
+        } else {
+            self.second.unproven += 1;
         }
     }
 
@@ -134,10 +152,36 @@ impl Admission {
         self.by_prefix.get(&prefix).copied().unwrap_or(0)
     }
 
-    fn too_fast(&self, now: Instant) -> bool {
-        self.window.is_some_and(|(begin, count)| {
-            count >= self.retry_rate && now.saturating_duration_since(begin) < RATE_WINDOW
-        })
+    /// A handshake costs a signature: whoever can prove addresses can still ask
+    /// for too many, all at once or from one place.
+    fn is_too_fast(&self, attempt: Attempt) -> bool {
+        let from_there = self.second.proven_by_prefix.get(&prefix(attempt.remote));
+        attempt.validated
+            && (self.second.proven >= self.handshake_rate
+                || from_there.is_some_and(|&count| count >= self.handshake_rate_per_prefix))
+    }
+}
+
+impl Second {
+    const fn new() -> Self {
+        Self {
+            begin: None,
+            unproven: 0,
+            proven: 0,
+            proven_by_prefix: BTreeMap::new(),
+        }
+    }
+
+    fn roll(&mut self, now: Instant) {
+        let is_over = self
+            .begin
+            .is_none_or(|begin| now.saturating_duration_since(begin) >= RATE_WINDOW);
+        if is_over {
+            *self = Self {
+                begin: Some(now),
+                ..Self::new()
+            };
+        }
     }
 }
 
@@ -175,6 +219,8 @@ mod tests {
             max_handshakes: 20,
             retry_above: 10,
             retry_rate: 50,
+            handshake_rate: 40,
+            handshake_rate_per_prefix: 10,
             max_per_prefix: 5,
             max_per_site: 8,
             ..TransportLimits::default()
@@ -287,6 +333,33 @@ mod tests {
     }
 
     #[test]
+    fn proven_addresses_have_a_rate_too_each_and_together() {
+        let now = Instant::now();
+        let mut admission = Admission::new(&limits());
+        let churn = |admission: &mut Admission, remote: &str| {
+            let attempt = proven(remote);
+            let verdict = admission.judge(now, attempt);
+            if verdict == Verdict::Accept {
+                admission.opened(now, attempt.remote, true);
+                admission.handshake_ended();
+                admission.closed(attempt.remote);
+            }
+            verdict
+        };
+        for _ in 0..10 {
+            assert_eq!(churn(&mut admission, "192.0.2.1"), Verdict::Accept);
+        }
+        assert_eq!(churn(&mut admission, "192.0.2.1"), Verdict::Ignore);
+        for host in 2..32 {
+            let remote = format!("192.0.2.{host}");
+            assert_eq!(churn(&mut admission, &remote), Verdict::Accept);
+        }
+        assert_eq!(churn(&mut admission, "192.0.2.99"), Verdict::Ignore);
+        let later = now + RATE_WINDOW;
+        assert_eq!(admission.judge(later, proven("192.0.2.1")), Verdict::Accept);
+    }
+
+    #[test]
     fn nothing_is_remembered_of_connections_that_are_gone() {
         let now = Instant::now();
         let mut admission = Admission::new(&limits());
@@ -297,6 +370,8 @@ mod tests {
             admission.closed(remote);
         }
         assert_eq!(admission.by_prefix.len(), 0);
+        admission.judge(now + RATE_WINDOW, proven("192.0.2.1"));
+        assert_eq!(admission.second.proven_by_prefix.len(), 0);
         assert_eq!((admission.connections, admission.handshakes), (0, 0));
     }
 }

@@ -84,6 +84,11 @@ impl Link {
         matches!(self.phase, Phase::Handshake { .. })
     }
 
+    /// True while a close waits for control bytes.
+    pub(crate) const fn is_closing(&self) -> bool {
+        matches!(self.phase, Phase::Closing { .. })
+    }
+
     /// True until a close was asked for or reported.
     pub(crate) const fn is_open(&self) -> bool {
         self.is_up() || self.is_handshaking()

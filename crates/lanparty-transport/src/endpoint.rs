@@ -70,7 +70,7 @@ pub struct ClientOptions {
 /// [`Self::handle_timeouts`], never blocks and never reads a clock.
 pub struct Transport {
     endpoint: Endpoint,
-    udp: Udp,
+    pub(crate) udp: Udp,
     links: Vec<Option<Link>>,
     serial: u64,
     /// Places with something to send, each once.
@@ -397,7 +397,9 @@ impl Transport {
     /// True while a close has yet to leave.
     #[must_use]
     pub fn has_unsent(&self) -> bool {
-        self.blocked.is_some() || !self.dirty.is_empty()
+        self.blocked.is_some()
+            || !self.dirty.is_empty()
+            || self.links.iter().flatten().any(Link::is_closing)
     }
 
     /// When [`Self::handle_timeouts`] is due.

@@ -19,6 +19,12 @@ pub struct TransportLimits {
     /// New handshakes a second from unproven addresses, above which they must
     /// prove them.
     pub retry_rate: u32,
+    /// New handshakes a second from proven addresses. One costs the data
+    /// thread some 150 microseconds of public-key operations; a whole party
+    /// that comes back after a restart is well below.
+    pub handshake_rate: u32,
+    /// The same from one IPv4 address or IPv6 /64.
+    pub handshake_rate_per_prefix: u32,
     /// Connections from one IPv4 address or one IPv6 /64. A party behind one
     /// NAT must fit.
     pub max_per_prefix: u32,
@@ -57,6 +63,8 @@ impl Default for TransportLimits {
             max_handshakes: 512,
             retry_above: 64,
             retry_rate: 200,
+            handshake_rate: 1_000,
+            handshake_rate_per_prefix: 100,
             max_per_prefix: 256,
             max_per_site: 1_024,
             handshake_timeout: Duration::from_secs(5),

@@ -5,6 +5,9 @@
 //! silently: what the socket cannot take now is kept by the caller, what it
 //! refuses is counted.
 
+#[cfg(test)]
+mod faults;
+
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -33,6 +36,8 @@ pub(crate) struct Udp {
     metas: [RecvMeta; SLOTS],
     send_failures: u64,
     warned: Option<Instant>,
+    #[cfg(test)]
+    pub(crate) faults: faults::Faults,
 }
 
 enum Offload {
@@ -102,6 +107,8 @@ impl Udp {
             metas: [RecvMeta::default(); SLOTS],
             send_failures: 0,
             warned: None,
+            #[cfg(test)]
+            faults: faults::Faults::default(),
         })
     }
 
@@ -203,6 +210,8 @@ impl Udp {
         contents: &[u8],
         segment_size: Option<usize>,
     ) -> io::Result<()> {
+        #[cfg(test)]
+        self.faults.strike(segment_size)?;
         let destination = self.for_socket(transmit.destination);
         match &self.offload {
             Offload::Quinn(state) => state.try_send(

@@ -5,5 +5,7 @@ mod control;
 mod datagrams;
 mod handshake;
 mod pair;
+mod program;
 mod restart;
+mod socket;
 mod throughput;

@@ -180,6 +180,9 @@ impl Pair {
 
     /// Sleeps no longer than `limit`.
     fn wait(&mut self, limit: Duration) {
+        if self.client.transport.wants_write() || self.server.transport.wants_write() {
+            return;
+        }
         let deadline = self.now() + limit;
         let deadline = [&self.client, &self.server]
             .into_iter()

@@ -1,0 +1,154 @@
+//! Whole programs on the loop, one on each thread.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::pair::{Setup, client, listen, trust};
+use crate::reactor::{Interest, Reactor, Ready, Token};
+use crate::run::{App, Context, run};
+use crate::{CloseReason, ConnId, Event, FlowKey};
+
+/// Echoes datagrams and control bytes; ends when its client is gone.
+#[derive(Default)]
+struct Echo {
+    closed: Option<CloseReason>,
+}
+
+impl App for Echo {
+    fn transport_event(&mut self, cx: &mut Context<'_>, event: Event) {
+        let transport = &mut *cx.transport;
+        match event {
+            Event::Connected { .. } => {}
+            Event::Control { conn, bytes } => transport.send_control(conn, bytes).unwrap(),
+            Event::Datagram { conn, bytes } => {
+                transport.send_datagram(cx.now, conn, FlowKey::default(), bytes);
+            }
+            Event::Closed { reason, .. } => self.closed = Some(reason),
+        }
+    }
+
+    fn ready(&mut self, _cx: &mut Context<'_>, ready: Ready) {
+        panic!("{ready:?} was never registered");
+    }
+
+    fn wakeup(&mut self, _cx: &mut Context<'_>) {}
+
+    fn next_wakeup(&mut self) -> Option<Instant> {
+        None
+    }
+
+    fn before_flush(&mut self, _cx: &mut Context<'_>) {}
+
+    fn finished(&self) -> bool {
+        self.closed.is_some()
+    }
+}
+
+const LINES: Token = Token(1);
+
+/// Sends what it reads from a descriptor as datagrams, pings by its own timer,
+/// and leaves after enough echoes.
+struct Pinger {
+    conn: ConnId,
+    lines: UnixStream,
+    next_ping: Option<Instant>,
+    echoed_lines: Vec<u8>,
+    pings: u32,
+    control: Vec<u8>,
+    is_done: bool,
+}
+
+impl App for Pinger {
+    fn transport_event(&mut self, cx: &mut Context<'_>, event: Event) {
+        match event {
+            Event::Connected { conn, .. } => {
+                let hello = Bytes::from_static(b"hello");
+                cx.transport.send_control(conn, hello).unwrap();
+                self.next_ping = Some(cx.now);
+            }
+            Event::Control { bytes, .. } => self.control.extend_from_slice(&bytes),
+            Event::Datagram { bytes, .. } if &bytes[..] == b"ping" => self.pings += 1,
+            Event::Datagram { bytes, .. } => self.echoed_lines.extend_from_slice(&bytes),
+            Event::Closed { reason, .. } => assert_eq!(reason, CloseReason::Local),
+        }
+        if self.pings >= 5 && self.control == b"hello" && self.echoed_lines == b"a line" {
+            self.is_done = true;
+            cx.transport.close(cx.now, self.conn, 42, "thank you");
+        }
+    }
+
+    fn ready(&mut self, cx: &mut Context<'_>, ready: Ready) {
+        assert_eq!(ready.token, LINES);
+        if cx.transport.max_datagram_size(self.conn).is_none() {
+            return;
+        }
+        let mut line = [0; 64];
+        let len = self.lines.read(&mut line).unwrap();
+        let line = Bytes::copy_from_slice(&line[..len]);
+        let key = FlowKey::default();
+        cx.transport.send_datagram(cx.now, self.conn, key, line);
+        if len == 0 {
+            cx.reactor.deregister(&self.lines).unwrap();
+        }
+    }
+
+    fn wakeup(&mut self, cx: &mut Context<'_>) {
+        self.next_ping = Some(cx.now + Duration::from_micros(700));
+        let ping = Bytes::from_static(b"ping");
+        cx.transport
+            .send_datagram(cx.now, self.conn, FlowKey::default(), ping);
+    }
+
+    fn next_wakeup(&mut self) -> Option<Instant> {
+        self.next_ping
+    }
+
+    fn before_flush(&mut self, _cx: &mut Context<'_>) {}
+
+    fn finished(&self) -> bool {
+        self.is_done
+    }
+}
+
+#[test]
+fn two_programs_talk_and_the_last_close_arrives() {
+    let setup = Setup::default();
+    let mut server = listen(&setup);
+    let address = server.local_address();
+    let echo = thread::spawn(move || {
+        let mut echo = Echo::default();
+        run(&mut Reactor::new().unwrap(), &mut server, &mut echo).unwrap();
+        echo.closed
+    });
+
+    let mut reactor = Reactor::new().unwrap();
+    let mut dialler = client(trust(), &setup.client_limits);
+    let now = reactor.now();
+    let (lines, mut typist) = UnixStream::pair().unwrap();
+    reactor.register(&lines, LINES, Interest::Read).unwrap();
+    typist.write_all(b"a line").unwrap();
+    drop(typist);
+    let mut pinger = Pinger {
+        conn: dialler.connect(now, address, "localhost").unwrap(),
+        lines,
+        next_ping: None,
+        echoed_lines: Vec::new(),
+        pings: 0,
+        control: Vec::new(),
+        is_done: false,
+    };
+    run(&mut reactor, &mut dialler, &mut pinger).unwrap();
+    assert!(pinger.is_done);
+    drop(dialler);
+    assert_eq!(
+        echo.join().unwrap(),
+        Some(CloseReason::Application {
+            code: 42,
+            message: "thank you".to_owned()
+        })
+    );
+}

@@ -1,0 +1,34 @@
+//! Failures of the system that loopback never shows by itself.
+
+use std::cell::Cell;
+use std::io;
+
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    /// Of this many sends in a row, three find the socket full.
+    pub(crate) full_every: u32,
+    /// The driver does not know GSO.
+    pub(crate) no_gso: bool,
+    sends: Cell<u32>,
+}
+
+impl Faults {
+    pub(super) fn strike(&self, segment_size: Option<usize>) -> io::Result<()> {
+        if self.no_gso && segment_size.is_some() {
+            let errno = rustix::io::Errno::IO.raw_os_error();
+            return Err(io::Error::from_raw_os_error(errno));
+        }
+        let sends = self.sends.get() + 1;
+        self.sends.set(sends);
+        if self.full_every > 0 && sends % self.full_every < 3 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(())
+    }
+}
+
+impl super::Udp {
+    pub(crate) fn without_offloads(&mut self) {
+        self.offload = super::Offload::Plain;
+    }
+}
