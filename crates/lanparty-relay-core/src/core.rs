@@ -293,6 +293,7 @@ impl<R: Rng + CryptoRng> RelayCore<R> {
 
     /// Answers a connection that has not joined.
     pub(crate) fn refuse(&mut self, conn: Conn, refusal: Refusal, now: Instant) {
+        tracing::debug!(conn = conn.0, code = %refusal.code, "refused");
         let text = display(refusal.code, &refusal.message);
         if let Some(message) = text {
             let reject = Reject {
@@ -330,6 +331,7 @@ impl<R: Rng + CryptoRng> RelayCore<R> {
             let until = now + self.limits.id_quarantine;
             room.quarantine.retire(seat.peer, member.owner, until, now);
         }
+        tracing::info!(room = %seat.room, peer = %seat.peer, %reason, "left");
         if room.members.is_empty() {
             self.rooms.remove(&seat.room);
         } else {

@@ -180,6 +180,7 @@ impl<R: Rng + CryptoRng> RelayCore<R> {
                 peer,
             });
         }
+        tracing::info!(room = %admitted.room, %peer, role = ?admitted.owner.role, "joined");
         Ok(())
     }
 

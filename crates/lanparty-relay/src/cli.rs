@@ -8,6 +8,8 @@ use lanparty_net::ListenAddress;
 use lanparty_proto::mtu;
 use lanparty_relay_core::{Limits, gateway_budgets};
 
+use crate::secrets::CertificateFiles;
+
 /// Connects the players and the gateway of LAN parties.
 ///
 /// Run it on a host with a public address. Rooms without a key are open to
@@ -63,7 +65,8 @@ pub(crate) struct Serve {
     /// Write the certificate here, for members to name with --relay-ca-cert.
     #[arg(long, value_name = "FILE.der", env = "LANPARTY_RELAY_DEV_CERT_DER_OUT")]
     pub(crate) dev_cert_der_out: Option<PathBuf>,
-    /// Certificate chain to present instead of the relay's own.
+    /// Certificate chain to present instead of the relay's own; read again on
+    /// SIGHUP.
     #[arg(
         long,
         value_name = "FILE.pem",
@@ -85,6 +88,15 @@ pub(crate) struct Serve {
     /// How log lines look.
     #[arg(long, value_enum, default_value_t, env = "LANPARTY_LOG_FORMAT")]
     pub(crate) log_format: LogFormat,
+}
+
+impl Serve {
+    pub(crate) fn certificate_files(&self) -> Option<CertificateFiles> {
+        Some(CertificateFiles {
+            cert: self.cert.clone()?,
+            key: self.key.clone()?,
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]

@@ -13,8 +13,10 @@ use lanparty_transport::run::{App, Context};
 use lanparty_transport::signals::Signals;
 use lanparty_transport::{CloseReason, ConnId, ConnStats, Event, FlowKey, Transport};
 use rand::rngs::StdRng;
+use rustix::process::Signal;
 
 use crate::local_socket::LocalSocket;
+use crate::secrets::CertificateFiles;
 
 pub(crate) const SIGNALS: Token = Token(1);
 pub(crate) const LOCAL_SOCKET: Token = Token(2);
@@ -23,6 +25,7 @@ pub(crate) struct Driver {
     core: RelayCore<StdRng>,
     local_socket: LocalSocket,
     signals: Signals,
+    certificate: Option<CertificateFiles>,
     /// What was lost on connections that have ended.
     lost: DropCounts,
 }
@@ -32,11 +35,13 @@ impl Driver {
         core: RelayCore<StdRng>,
         local_socket: LocalSocket,
         signals: Signals,
+        certificate: Option<CertificateFiles>,
     ) -> Self {
         Self {
             core,
             local_socket,
             signals,
+            certificate,
             lost: DropCounts::new(),
         }
     }
@@ -60,12 +65,33 @@ impl Driver {
         }
     }
 
-    fn signalled(&mut self, now: Instant) {
-        if self.signals.take().is_empty() {
-            return;
+    fn signalled(&mut self, cx: &mut Context<'_>) {
+        for signal in self.signals.take() {
+            if signal == Signal::HUP.as_raw() {
+                self.reload_certificate(cx.transport);
+            } else {
+                tracing::info!("asking the members to come back soon, then stopping");
+                self.core.begin_drain(cx.now);
+            }
         }
-        tracing::info!("asking the members to come back soon, then stopping");
-        self.core.begin_drain(now);
+    }
+
+    /// A certificate that cannot be used leaves the old one in place.
+    fn reload_certificate(&self, transport: &mut Transport) {
+        let Some(files) = &self.certificate else {
+            tracing::info!("nothing to reload: the relay presents its own certificate");
+            return;
+        };
+        let reloaded = files
+            .read()
+            .and_then(|identity| Ok(transport.set_identity(&identity).map(|()| identity)?));
+        match reloaded {
+            Ok(identity) => tracing::info!(
+                "reloaded the certificate; its pin is {}",
+                identity.identity()
+            ),
+            Err(error) => tracing::warn!("kept the old certificate: {error}"),
+        }
     }
 }
 
@@ -115,7 +141,7 @@ impl App for Driver {
 
     fn ready(&mut self, cx: &mut Context<'_>, ready: Ready) {
         match ready.token {
-            SIGNALS => self.signalled(cx.now),
+            SIGNALS => self.signalled(cx),
             LOCAL_SOCKET => {
                 let Self {
                     core,
@@ -179,6 +205,7 @@ fn snapshot(
     now: Instant,
 ) -> RoomsSnapshot {
     let mut links = lost.clone();
+    links.merge(transport.drops());
     let mut snapshot = core.snapshot(now, |conn| {
         let stats = transport.stats(ConnId::from(conn.0))?;
         links.merge(&stats.drops);

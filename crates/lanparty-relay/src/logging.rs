@@ -3,7 +3,6 @@
 use std::io::{IsTerminal, stderr};
 
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::LogFormat;
 
@@ -11,10 +10,10 @@ use crate::cli::LogFormat;
 const FILTER: &str = "LANPARTY_LOG";
 
 pub(crate) fn start(format: LogFormat) {
-    let filter = EnvFilter::builder()
-        .with_env_var(FILTER)
-        .with_default_directive(LevelFilter::INFO.into())
-        .from_env_lossy();
+    // A later directive of the same breadth replaces `info`; a narrower one
+    // stands beside it.
+    let chosen = std::env::var(FILTER).unwrap_or_default();
+    let filter = EnvFilter::builder().parse_lossy(format!("info,{chosen}"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(stderr);

@@ -52,17 +52,11 @@ impl StateDir {
     /// The certificate that the operator names, else the relay's own, whose
     /// key stays the same.
     pub(crate) fn identity(&self, serve: &Serve) -> Result<ServerIdentity, Failure> {
-        let (Some(cert), Some(key)) = (&serve.cert, &serve.key) else {
-            let seed = self.secret("identity.seed")?;
-            return Ok(ServerIdentity::self_signed(&seed, &DEVELOPMENT_NAMES)?);
-        };
-        let read = |path: &PathBuf| {
-            fs::read(path).map_err(|source| Failure::ReadCertificate {
-                path: path.clone(),
-                source,
-            })
-        };
-        Ok(ServerIdentity::from_pem(&read(cert)?, &read(key)?)?)
+        if let Some(files) = serve.certificate_files() {
+            return files.read();
+        }
+        let seed = self.secret("identity.seed")?;
+        Ok(ServerIdentity::self_signed(&seed, &DEVELOPMENT_NAMES)?)
     }
 
     fn secret(&self, name: &str) -> Result<[u8; 32], Failure> {
@@ -72,6 +66,28 @@ impl StateDir {
             secret
         };
         Ok(private_file::load_or_create(&self.path.join(name), create)?)
+    }
+}
+
+/// A certificate that somebody else renews.
+#[derive(Debug)]
+pub(crate) struct CertificateFiles {
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+impl CertificateFiles {
+    pub(crate) fn read(&self) -> Result<ServerIdentity, Failure> {
+        let read = |path: &PathBuf| {
+            fs::read(path).map_err(|source| Failure::ReadCertificate {
+                path: path.clone(),
+                source,
+            })
+        };
+        Ok(ServerIdentity::from_pem(
+            &read(&self.cert)?,
+            &read(&self.key)?,
+        )?)
     }
 }
 

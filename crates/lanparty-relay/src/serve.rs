@@ -41,7 +41,7 @@ pub(crate) fn serve(serve: &Serve) -> Result<(), Failure> {
     let signals = Signals::new(
         &reactor,
         SIGNALS,
-        &[Signal::INT.as_raw(), Signal::TERM.as_raw()],
+        &[Signal::INT, Signal::TERM, Signal::HUP].map(Signal::as_raw),
     )
     .map_err(|error| Failure::System("catch signals", error))?;
     let local_socket = LocalSocket::bind(state.socket())?;
@@ -56,7 +56,7 @@ pub(crate) fn serve(serve: &Serve) -> Result<(), Failure> {
     let core = RelayCore::new(limits, state.relay_secrets()?, clock, StdRng::from_os_rng());
 
     announce(transport.local_address(), &pin.to_string());
-    let mut driver = Driver::new(core, local_socket, signals);
+    let mut driver = Driver::new(core, local_socket, signals, serve.certificate_files());
     run(&mut reactor, &mut transport, &mut driver)
         .map_err(|error| Failure::System("go on serving", error))?;
     tracing::info!("stopped");

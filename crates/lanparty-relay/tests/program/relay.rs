@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Relay {
     process: Child,
     pub(crate) address: SocketAddr,
-    _log: Receiver<String>,
+    log: Receiver<String>,
 }
 
 /// Where one relay's keys and certificate are, across its restarts.
@@ -52,12 +52,21 @@ impl Relay {
     }
 
     pub(crate) fn start_on(home: &Home, listen: &str) -> Self {
+        Self::start_logging(home, listen, "")
+    }
+
+    pub(crate) fn start_logging(home: &Home, listen: &str, filter: &str) -> Self {
+        let certificate = home.certificate();
+        let arguments = ["--dev-cert-der-out", certificate.to_str().unwrap()];
+        Self::spawn(home, listen, &arguments, filter)
+    }
+
+    pub(crate) fn spawn(home: &Home, listen: &str, arguments: &[&str], filter: &str) -> Self {
         let mut process = Command::new(PROGRAM)
             .args(["--listen", listen, "--state-dir"])
             .arg(home.state())
-            .arg("--dev-cert-der-out")
-            .arg(home.certificate())
-            .env_remove("LANPARTY_LOG")
+            .args(arguments)
+            .env("LANPARTY_LOG", filter)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -79,13 +88,22 @@ impl Relay {
         Self {
             process,
             address,
-            _log: log,
+            log,
         }
     }
 
-    pub(crate) fn terminate(&self) {
-        let pid = Pid::from_child(&self.process);
-        kill_process(pid, Signal::TERM).unwrap();
+    /// The next line of the log that has this in it.
+    pub(crate) fn logged(&self, part: &str) -> String {
+        loop {
+            let line = self.log.recv_timeout(PATIENCE).expect("the relay logs it");
+            if line.contains(part) {
+                return line;
+            }
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.process), signal).unwrap();
     }
 
     /// As a crash would end it.

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use lanparty_ctrl::{CloseCode, Message};
 use lanparty_proto::MacAddr;
 use lanparty_transport::CloseReason;
+use rcgen::{CertificateParams, KeyPair};
+use rustix::process::Signal;
 
 use crate::member::{Member, mac, magic_packet, until};
 use crate::relay::{Home, Relay, output};
@@ -72,7 +74,7 @@ fn on_sigterm_members_are_told_to_come_back_and_the_relay_ends_well() {
     let mut relay = Relay::start(&home);
     let mut member = Member::join(&home, relay.address, 1, None);
     member.welcome();
-    relay.terminate();
+    relay.signal(Signal::TERM);
     let reason = until("a close", &mut [&mut member], |members| {
         members[0].closed.clone()
     });
@@ -131,4 +133,69 @@ fn the_operator_sees_rooms_and_members() {
         table.contains("ROOM1") && table.contains("player 1"),
         "{table}"
     );
+}
+
+#[test]
+fn each_decision_about_a_frame_is_recorded_where_the_target_is_on() {
+    let home = Home::new();
+    let relay = Relay::start_logging(&home, "127.0.0.1:0", "relay::frames=trace");
+    let mut alice = Member::join(&home, relay.address, 1, None);
+    let alice_id = alice.welcome().peer_id;
+    let mut bob = Member::join(&home, relay.address, 2, None);
+    bob.welcome();
+    alice.send(magic_packet(alice_id, mac(1), mac(2)));
+    alice.send(magic_packet(alice_id, mac(9), mac(2)));
+    until("the frame", &mut [&mut alice, &mut bob], |members| {
+        members[1].datagrams.pop_front()
+    });
+    let forwarded = relay.logged("action=forward");
+    for part in [
+        &*format!("peer={alice_id}"),
+        "source=02:00:00:00:00:01",
+        "destination=02:00:00:00:00:02",
+        "ether_type=0x0842",
+        "targets=1",
+    ] {
+        assert!(forwarded.contains(part), "{part} is not in {forwarded}");
+    }
+    assert!(relay.logged("action=drop").contains("reason=source_mac"));
+}
+
+#[test]
+fn a_renewed_certificate_is_shown_after_sighup_and_a_broken_one_is_not() {
+    let home = Home::new();
+    let (chain, key) = (home.path().join("chain.pem"), home.path().join("key.pem"));
+    // Members trust the certificate in the home's file.
+    let renew = || {
+        let pair = KeyPair::generate().unwrap();
+        let names = vec!["lanparty-relay.local".to_owned()];
+        let certificate = CertificateParams::new(names)
+            .unwrap()
+            .self_signed(&pair)
+            .unwrap();
+        std::fs::write(&chain, certificate.pem()).unwrap();
+        std::fs::write(&key, pair.serialize_pem()).unwrap();
+        std::fs::write(home.certificate(), certificate.der()).unwrap();
+    };
+    renew();
+    let arguments = [
+        "--cert",
+        chain.to_str().unwrap(),
+        "--key",
+        key.to_str().unwrap(),
+    ];
+    let relay = Relay::spawn(&home, "127.0.0.1:0", &arguments, "");
+    let mut first = Member::join(&home, relay.address, 1, None);
+    first.welcome();
+    renew();
+    relay.signal(Signal::HUP);
+    relay.logged("reloaded the certificate");
+    Member::join(&home, relay.address, 2, None).welcome();
+
+    std::fs::write(&chain, "broken").unwrap();
+    relay.signal(Signal::HUP);
+    relay.logged("kept the old certificate");
+    Member::join(&home, relay.address, 3, None).welcome();
+    first.turn();
+    assert_eq!(first.closed, None);
 }
