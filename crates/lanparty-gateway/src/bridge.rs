@@ -2,20 +2,18 @@
 //!
 //! Frames from the LAN and from the room come in, verdicts go out; so do the
 //! few frames that the gateway sends by itself ([`Bridge::poll_output`]).
-//! What may cross at all is `lanparty-l2`'s policy. Who is in the room is the
-//! session's [`Roster`]. Counting and logging is the driver's.
+//! What may cross at all is `lanparty-l2`'s policy. Who is in the room, the
+//! session says. Counting and logging is the driver's.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use lanparty_client_core::Roster;
 use lanparty_l2::bindings::{BindingEffect, Confirmation, IpBindings};
 use lanparty_l2::buckets::{LAN_FLOOD_DEFAULT, LanFloodBudget};
+use lanparty_l2::groups::MulticastGroups;
 use lanparty_l2::mac_table::MacTable;
-use lanparty_l2::{
-    Context, Direction, HostView, Members, Place, Rules, Spread, Subnet, arp, check, marker,
-};
+use lanparty_l2::{Context, Direction, HostView, Place, Rules, Spread, Subnet, arp, check, marker};
 use lanparty_lan::{Origin, Target};
 use lanparty_obs::DropReason;
 use lanparty_os::Prefix;
@@ -23,7 +21,6 @@ use lanparty_proto::{MacAddr, PeerId};
 use rand::Rng;
 use rand::rngs::StdRng;
 
-use crate::groups::GroupReports;
 use crate::refresh::RefreshSchedule;
 
 /// Between two loop probes on the LAN.
@@ -70,26 +67,19 @@ pub enum Output {
 pub struct Bridge {
     rules: Rules,
     host: HostView,
+    players: BTreeMap<MacAddr, PeerId>,
+    macs: BTreeMap<PeerId, MacAddr>,
     bindings: IpBindings,
     lan_macs: MacTable,
     flood: LanFloodBudget,
     refresh: RefreshSchedule,
-    groups: GroupReports,
+    groups: MulticastGroups,
     outputs: VecDeque<Output>,
     rng: StdRng,
     since: Instant,
     next_loop_probe: Instant,
     nonce: [u8; 16],
     last_alarm: Option<(Alarm, Instant)>,
-}
-
-/// The players of a roster, for the policy.
-struct Players<'a>(&'a Roster);
-
-impl Members for Players<'_> {
-    fn contains_mac(&self, mac: MacAddr) -> bool {
-        self.0.player_by_mac(mac).is_some()
-    }
 }
 
 impl Bridge {
@@ -102,11 +92,13 @@ impl Bridge {
                 addresses: Vec::new(),
                 subnets: Vec::new(),
             },
+            players: BTreeMap::new(),
+            macs: BTreeMap::new(),
             bindings: IpBindings::new(Confirmation::Probe),
             lan_macs: MacTable::new(),
             flood: LanFloodBudget::new(LAN_FLOOD_DEFAULT, now),
             refresh: RefreshSchedule::default(),
-            groups: GroupReports::default(),
+            groups: MulticastGroups::new(),
             outputs: VecDeque::new(),
             nonce: rng.random(),
             rng,
@@ -140,19 +132,17 @@ impl Bridge {
         &mut self,
         frame: &[u8],
         origin: Origin,
-        roster: &Roster,
         now: Instant,
     ) -> Result<ToRoom, DropReason> {
         if let Some(nonce) = marker::loop_probe_nonce(frame) {
             self.loop_probe(frame, nonce, now);
             return Ok(ToRoom::Nobody);
         }
-        let members = Players(roster);
         let context = Context {
             place: Place::Gateway,
             rules: &self.rules,
             sender: None,
-            members: &members,
+            members: &self.players,
             bindings: None,
             host: Some(&self.host),
             now,
@@ -161,22 +151,22 @@ impl Bridge {
             Ok(passed) => passed,
             Err(reason) => {
                 if reason == DropReason::MemberMacFromLan {
-                    self.member_on_lan(frame, roster, now);
+                    self.member_on_lan(frame, now);
                 }
                 return Err(reason);
             }
         };
         let class = &passed.class;
-        self.bindings.observe_lan(frame, class, &members, now);
+        self.bindings.observe_lan(frame, class, &self.players, now);
         let header = class.link.header;
         if origin == Origin::Wire {
             self.lan_macs.learn(header.source, now);
         }
         if !header.destination.is_multicast() {
-            let player = roster.player_by_mac(header.destination);
-            return Ok(player.map_or(ToRoom::Nobody, ToRoom::Player));
+            let player = self.players.get(&header.destination);
+            return Ok(player.map_or(ToRoom::Nobody, |player| ToRoom::Player(*player)));
         }
-        if roster.players().next().is_none() {
+        if self.players.is_empty() {
             return Ok(ToRoom::Nobody);
         }
         self.flood.admit(passed.spread, now)?;
@@ -191,16 +181,14 @@ impl Bridge {
         &mut self,
         frame: &[u8],
         source: PeerId,
-        roster: &Roster,
         now: Instant,
     ) -> Result<Target, DropReason> {
-        let sender = roster.get(source).ok_or(DropReason::SourceId)?;
-        let members = Players(roster);
+        let sender = *self.macs.get(&source).ok_or(DropReason::SourceId)?;
         let context = Context {
             place: Place::Gateway,
             rules: &self.rules,
-            sender: sender.mac,
-            members: &members,
+            sender: Some(sender),
+            members: &self.players,
             bindings: None,
             host: Some(&self.host),
             now,
@@ -210,13 +198,13 @@ impl Bridge {
             .police(frame, Direction::PlayerToLan, &context)?;
         let header = passed.class.link.header;
         if passed.spread == Spread::Membership {
-            self.groups.learn(header.source, frame);
+            self.groups.observe(header.source, frame, &passed.class);
         }
         if header.destination.is_multicast() {
             Ok(Target::Both)
         } else if header.destination == self.host.mac {
             Ok(Target::Host)
-        } else if roster.player_by_mac(header.destination).is_some() {
+        } else if self.players.contains_key(&header.destination) {
             // The relay delivers it; on the LAN it would only confuse the switch.
             Err(DropReason::Reflected)
         } else {
@@ -224,24 +212,47 @@ impl Bridge {
         }
     }
 
-    pub fn player_joined(&mut self, mac: MacAddr, now: Instant) {
+    /// A player is in the room; to be called before its first frame.
+    pub fn player_joined(&mut self, player: PeerId, mac: MacAddr, now: Instant) {
+        self.players.insert(mac, player);
+        self.macs.insert(player, mac);
         self.refresh.add(mac, now, &mut self.rng);
     }
 
-    pub fn player_left(&mut self, mac: MacAddr) {
+    pub fn player_left(&mut self, player: PeerId) {
+        let Some(mac) = self.macs.remove(&player) else {
+            return;
+        };
+        self.players.remove(&mac);
         self.refresh.remove(mac);
-        self.groups.forget(mac);
+        self.groups.forget_player(mac);
         self.bindings.forget_player(mac);
+    }
+
+    /// The MAC addresses of the players in the room.
+    pub fn player_macs(&self) -> impl Iterator<Item = MacAddr> {
+        self.players.keys().copied()
     }
 
     /// The cable is in again: the switch has forgotten the players.
     pub fn link_up(&mut self, now: Instant) {
         self.refresh.restart(now, &mut self.rng);
-        for report in self.groups.iter() {
-            self.outputs.push_back(Output::Send {
-                frame: report.to_vec(),
-                target: Target::Wire,
-            });
+        for &player in self.players.keys() {
+            let mut v4 = None;
+            let mut link_local = None;
+            for address in self.bindings.addresses_of(player, now) {
+                match address {
+                    IpAddr::V4(address) => v4 = Some(address),
+                    IpAddr::V6(address) if address.is_unicast_link_local() => {
+                        link_local = Some(address);
+                    }
+                    IpAddr::V6(_) => {}
+                }
+            }
+            for frame in self.groups.report_frames(player, v4, link_local) {
+                let target = Target::Wire;
+                self.outputs.push_back(Output::Send { frame, target });
+            }
         }
     }
 
@@ -319,11 +330,11 @@ impl Bridge {
         );
     }
 
-    fn member_on_lan(&mut self, frame: &[u8], roster: &Roster, now: Instant) {
+    fn member_on_lan(&mut self, frame: &[u8], now: Instant) {
         let Some(mac) = source_of(frame) else { return };
         // Keeps refreshes away from the address for as long as it is remembered.
         self.lan_macs.learn(mac, now);
-        if let Some(player) = roster.player_by_mac(mac) {
+        if let Some(&player) = self.players.get(&mac) {
             self.alarm(Alarm::Loop { player, mac }, now);
         }
     }

@@ -2,10 +2,31 @@
 //!
 //! [`bridge`] decides about frames, `driver` moves them between the LAN
 //! (lanparty-lan), the session (lanparty-client-core) and the relay
-//! (lanparty-transport). The program is `main.rs`.
+//! (lanparty-transport), `console` talks to the host.
 
 #![forbid(unsafe_code)]
 
 pub mod bridge;
-mod groups;
+mod cli;
+mod console;
+mod driver;
+mod failure;
 mod refresh;
+mod run;
+mod status;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// The program.
+#[must_use]
+pub fn main() -> ExitCode {
+    match run::run(cli::Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            console::complain(&failure);
+            failure.exit_code().into()
+        }
+    }
+}

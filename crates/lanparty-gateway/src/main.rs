@@ -1,3 +1,7 @@
-//! See the library.
+//! The program; see the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lanparty_gateway::main()
+}

@@ -1,0 +1,268 @@
+//! The command line.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use lanparty_ctrl::{
+    BoundedVec, DisplayName, ExtraEtherType, Ipv6Policy, RoomCode, RoomPolicy, VlanId,
+};
+use lanparty_net::RelayEndpoint;
+use lanparty_transport::Identity;
+
+/// Puts the players of a room onto the LAN that this computer is wired to.
+///
+/// A room without a key is open to whoever knows its name, and the relay can
+/// read what crosses it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "lanparty-gateway",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) run: Option<Run>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show how the gateway that runs on this computer is doing.
+    Status(StatusArgs),
+    /// Take back what a gateway that was killed left on this computer.
+    Cleanup(State),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Print JSON instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) state: State,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct State {
+    /// Where the gateway's identity is kept; only this user may read it.
+    /// Default: /var/lib/softlan-vpn/gateway for root, else
+    /// ~/.local/state/softlan-vpn/gateway.
+    #[arg(long, value_name = "DIRECTORY", env = "LANPARTY_GATEWAY_STATE_DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// The relay: a name or an address, with :PORT where it is not 443.
+    #[arg(long, value_name = "HOST[:PORT]", env = "LANPARTY_RELAY")]
+    pub(crate) relay: RelayEndpoint,
+    /// The name in the relay's certificate, where it is not that of --relay.
+    #[arg(long, value_name = "NAME", env = "LANPARTY_SERVER_NAME")]
+    pub(crate) server_name: Option<String>,
+    /// Trust this certificate, or the authority that it belongs to, and no other.
+    #[arg(long, value_name = "FILE.der", env = "LANPARTY_RELAY_CA_CERT")]
+    pub(crate) relay_ca_cert: Option<PathBuf>,
+    /// Trust the relay with this SHA-256 of its public key (64 hexadecimal
+    /// digits), whatever its certificate says. May be repeated.
+    #[arg(
+        long,
+        value_name = "SHA256",
+        env = "LANPARTY_RELAY_PIN",
+        value_delimiter = ',',
+        value_parser = pin,
+        conflicts_with = "relay_ca_cert"
+    )]
+    pub(crate) relay_pin: Vec<Identity>,
+    /// The room's code: up to 32 of A-Z a-z 0-9 - _
+    #[arg(long, value_name = "CODE", env = "LANPARTY_ROOM")]
+    pub(crate) room: RoomCode,
+    /// The wired interface, or the bridge, that leads to the party's switch.
+    #[arg(long, value_name = "INTERFACE", env = "LANPARTY_IFACE")]
+    pub(crate) iface: String,
+    /// How the players see this gateway. Default: this computer's name.
+    #[arg(long, value_name = "NAME", env = "LANPARTY_NAME")]
+    pub(crate) name: Option<DisplayName>,
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
+    #[command(flatten)]
+    pub(crate) state: State,
+    /// How log lines look.
+    #[arg(long, value_enum, default_value_t, env = "LANPARTY_LOG_FORMAT")]
+    pub(crate) log_format: LogFormat,
+}
+
+/// What crosses beyond IPv4, IPv6, ARP, IPX and Wake-on-LAN.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What may cross")]
+pub(crate) struct PolicyArgs {
+    /// Let another protocol cross, for example 0x88b5. May be repeated.
+    #[arg(
+        long = "allow-ethertype",
+        value_name = "ETHERTYPE",
+        env = "LANPARTY_ALLOW_ETHERTYPE",
+        value_delimiter = ',',
+        value_parser = ether_type
+    )]
+    ether_types: Vec<ExtraEtherType>,
+    /// Let tagged frames of this VLAN reach the players. May be repeated.
+    #[arg(
+        long = "allow-vlan",
+        value_name = "VLAN",
+        env = "LANPARTY_ALLOW_VLAN",
+        value_delimiter = ',',
+        value_parser = vlan
+    )]
+    vlans: Vec<VlanId>,
+    /// Whether players get IPv6 addresses of the LAN.
+    #[arg(long, value_enum, default_value_t, env = "LANPARTY_IPV6")]
+    ipv6: Ipv6,
+    /// Confine players to this LAN address. May be repeated.
+    #[arg(
+        long = "allow-host",
+        value_name = "ADDRESS",
+        env = "LANPARTY_ALLOW_HOST",
+        value_delimiter = ','
+    )]
+    allow_hosts: Vec<IpAddr>,
+    /// Keep players off the LAN's router: no way into the internet or to
+    /// other networks.
+    #[arg(long, env = "LANPARTY_PARTY_SUBNET_ONLY")]
+    party_subnet_only: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Ipv6 {
+    /// Link-local addresses only.
+    #[default]
+    Off,
+    /// The LAN's prefixes, never a default route.
+    Lan,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl PolicyArgs {
+    /// # Errors
+    /// A sentence, where a list is longer than a room's policy may be.
+    pub(crate) fn room_policy(&self) -> Result<RoomPolicy, String> {
+        fn list<T: Clone, const N: usize>(
+            flag: &str,
+            items: &[T],
+        ) -> Result<BoundedVec<T, N>, String> {
+            BoundedVec::try_from(items.to_vec()).map_err(|error| format!("{flag}: {error}"))
+        }
+        Ok(RoomPolicy {
+            ether_types: list("--allow-ethertype", &self.ether_types)?,
+            vlans: list("--allow-vlan", &self.vlans)?,
+            ipv6: match self.ipv6 {
+                Ipv6::Off => Ipv6Policy::Off,
+                Ipv6::Lan => Ipv6Policy::Lan,
+            },
+            allow_hosts: list("--allow-host", &self.allow_hosts)?,
+            party_subnet_only: self.party_subnet_only,
+        })
+    }
+}
+
+fn ether_type(text: &str) -> Result<ExtraEtherType, String> {
+    let number = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => u16::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    let number = number.map_err(|_| "write an EtherType as 0x88b5".to_owned())?;
+    ExtraEtherType::try_from(number).map_err(|error| error.to_string())
+}
+
+fn vlan(text: &str) -> Result<VlanId, String> {
+    let number: u16 = text.parse().map_err(|_| "a VLAN is a number".to_owned())?;
+    VlanId::try_from(number).map_err(|error| error.to_string())
+}
+
+fn pin(text: &str) -> Result<Identity, String> {
+    lanparty_ctrl::hex::decode_array(text)
+        .map(Identity)
+        .ok_or_else(|| "a pin is 64 hexadecimal digits".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_documented_commands_parse() {
+        for line in [
+            "lanparty-gateway --relay relay.example --room ROOM1 --iface eth0",
+            "lanparty-gateway --relay 198.51.100.1:8443 --server-name lanparty-relay.local \
+             --relay-ca-cert relay.der --room ROOM1 --iface eth0 --name host",
+            "lanparty-gateway status --json --state-dir /tmp/x",
+            "lanparty-gateway cleanup",
+        ] {
+            let parsed = parse(line);
+            assert!(parsed.is_ok(), "{line}: {parsed:?}");
+        }
+    }
+
+    #[test]
+    fn the_hosts_choices_become_the_rooms_policy() {
+        let cli = parse(
+            "lanparty-gateway --relay r --room R --iface e --allow-ethertype 0x88b5 \
+             --allow-ethertype 34997 --allow-vlan 12 --ipv6 lan --allow-host 10.0.0.1 \
+             --party-subnet-only",
+        );
+        let policy = cli.unwrap().run.unwrap().policy.room_policy().unwrap();
+        let ether_types: Vec<u16> = policy.ether_types.iter().map(|e| e.get()).collect();
+        assert_eq!(ether_types, [0x88B5, 0x88B5]);
+        assert_eq!(
+            policy.vlans.iter().map(|v| v.get()).collect::<Vec<_>>(),
+            [12]
+        );
+        assert_eq!(policy.ipv6, Ipv6Policy::Lan);
+        assert_eq!(policy.allow_hosts[..], [IpAddr::from([10, 0, 0, 1])]);
+        assert!(policy.party_subnet_only);
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_before_anything_starts() {
+        let base = "lanparty-gateway --relay r --room R --iface e";
+        for extra in [
+            "--allow-ethertype 0x0800",
+            "--allow-ethertype x",
+            "--allow-vlan 0",
+            "--allow-vlan 4095",
+            "--allow-host lan",
+            "--relay-pin 00",
+            "--relay-ca-cert a.der --relay-pin 00",
+        ] {
+            assert!(parse(&format!("{base} {extra}")).is_err(), "{extra}");
+        }
+        for line in [
+            "lanparty-gateway",
+            "lanparty-gateway --relay r --room R",
+            "lanparty-gateway --relay https://r --room R --iface e",
+            "lanparty-gateway --relay r --room a/b --iface e",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Why the program could not start or go on, and its exit status.
+
+use std::io;
+use std::path::PathBuf;
+
+use lanparty_client_core::End;
+use lanparty_ctrl::CloseCode;
+use lanparty_lan::LanError;
+use lanparty_net::ResolveError;
+use lanparty_obs::ExitCode;
+use lanparty_os::lock::LockError;
+use lanparty_os::private_file::PrivateFileError;
+use lanparty_os::state_dir::StateDirError;
+use lanparty_proto::MacAddr;
+use lanparty_transport::{BindError, TlsSetupError};
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("{0}")]
+    Policy(String),
+    #[error("{0}; {hint}", hint = .0.user_hint())]
+    Lan(#[from] LanError),
+    #[error("the interface {0} is gone; start the gateway again when it is back")]
+    InterfaceGone(String),
+    #[error(transparent)]
+    StateDir(#[from] StateDirError),
+    #[error(transparent)]
+    Secret(#[from] PrivateFileError),
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error("cannot read {}: {source}; check --relay-ca-cert", path.display())]
+    ReadCertificate {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("this gateway's identity cannot be used: {0}")]
+    Identity(#[source] TlsSetupError),
+    #[error("{0}; check --relay")]
+    Resolve(#[from] ResolveError),
+    #[error("{0}")]
+    Transport(#[from] BindError),
+    #[error("{0}")]
+    Ended(End),
+    #[error(
+        "another gateway ({mac}) already serves this LAN; two of them would join their rooms into one. Stop the other one first."
+    )]
+    SecondGateway { mac: MacAddr },
+    #[error("cannot open the local socket {}: {source}; choose another directory with --state-dir", path.display())]
+    LocalSocket {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("no gateway answers at {}: {source}; is one running, as this user and with the same --state-dir?", path.display())]
+    NoGateway {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the gateway's answer cannot be read: {0}; are both the same version?")]
+    Answer(#[source] serde_json::Error),
+    #[error("cannot {0}: {1}")]
+    System(&'static str, #[source] io::Error),
+}
+
+impl Failure {
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Policy(_) => ExitCode::Usage,
+            Self::Lan(error) => error.exit_code(),
+            Self::InterfaceGone(_) => ExitCode::Interface,
+            Self::StateDir(_) | Self::Secret(_) | Self::Lock(_) | Self::LocalSocket { .. } => {
+                ExitCode::State
+            }
+            Self::ReadCertificate { .. } | Self::Transport(BindError::Tls(_)) => {
+                ExitCode::Certificate
+            }
+            Self::Resolve(_) | Self::NoGateway { .. } => ExitCode::RelayUnreachable,
+            Self::Ended(end) => end.exit_code(),
+            Self::SecondGateway { .. } => CloseCode::LoopDetected.exit_code(),
+            Self::Answer(_) => ExitCode::VersionMismatch,
+            Self::Identity(_) | Self::Transport(_) | Self::System(..) => ExitCode::Failure,
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! From the command line to the running gateway.
+
+use std::path::PathBuf;
+
+use lanparty_client_core::{Session, SessionConfig, Splitter, rules_of, sign_card};
+use lanparty_ctrl::{DisplayName, Role, RoomId};
+use lanparty_lan::{Lan, LanOptions, LanPort};
+use lanparty_obs::diagnostics::MemberStatus;
+use lanparty_os::lock::Lock;
+use lanparty_os::{private_file, state_dir};
+use lanparty_transport::reactor::Reactor;
+use lanparty_transport::{
+    ClientOptions, DeviceSeed, MemberIdentity, ServerTrust, Transport, TransportLimits,
+};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use crate::bridge::Bridge;
+use crate::cli::{Cli, Command, LogFormat, Run, State, StatusArgs};
+use crate::console::{Console, say};
+use crate::driver::{Gateway, Relay};
+use crate::failure::Failure;
+use crate::status::{self, StatusSocket};
+
+const LOCK: &str = "gateway.lock";
+const SOCKET: &str = "gateway.sock";
+const SEED: &str = "device-seed";
+
+/// Does what the command line says.
+pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
+    match (cli.command, cli.run) {
+        (Some(Command::Status(args)), _) => show_status(&args),
+        (Some(Command::Cleanup(state)), _) => clean_up(&state),
+        (None, Some(run)) => bridge(run),
+        // The parser lets no other line through.
+        (None, None) => Ok(()),
+    }
+}
+
+fn bridge(args: Run) -> Result<(), Failure> {
+    start_log(args.log_format);
+    let policy = args.policy.room_policy().map_err(Failure::Policy)?;
+    let directory = open_state(&args.state)?;
+    let _lock = Lock::acquire(&directory.join(LOCK))?;
+    let trust = trust(&args)?;
+    let mut rng = StdRng::from_os_rng();
+
+    // Before the room hears of us: a gateway without a LAN helps nobody.
+    let lan = Lan::open(&LanOptions {
+        interface: args.iface.clone(),
+    })?;
+    let relay = Relay {
+        addresses: args.relay.resolve()?,
+        server_name: args.server_name.unwrap_or_else(|| args.relay.server_name()),
+    };
+    let seed = private_file::load_or_create(&directory.join(SEED), || rng.random())?;
+    let room_id = RoomId::derive(&args.room, None);
+    let identity =
+        MemberIdentity::derive(&DeviceSeed(seed), &room_id.0).map_err(Failure::Identity)?;
+    let mac = Some(lan.mac());
+    let card = sign_card(
+        identity.public_key(),
+        Role::Gateway,
+        mac,
+        &mut rng,
+        |bytes| identity.sign(bytes),
+    );
+    let mut transport = Transport::client(ClientOptions {
+        identity,
+        trust,
+        bind: None,
+        limits: TransportLimits::default(),
+    })?;
+    let mut splitter = Splitter::default();
+    transport.set_splitter(Box::new(move |datagram, max_len, out| {
+        splitter.split(datagram, max_len, out);
+    }));
+
+    let system = |what| move |error| Failure::System(what, error);
+    let mut reactor = Reactor::new().map_err(system("set up the event loop"))?;
+    let now = reactor.now();
+    let console = Console::new(args.room.to_string(), args.iface, args.relay.to_string());
+    let bridge = Bridge::new(rules_of(&policy), StdRng::from_rng(&mut rng), now);
+    let config = SessionConfig {
+        role: Role::Gateway,
+        room: args.room,
+        mac,
+        name: args.name.unwrap_or_else(host_name),
+        agent: agent(),
+        card,
+        policy,
+    };
+    let session = Session::new(config, rng, now);
+    let status = StatusSocket::bind(directory.join(SOCKET))?;
+    let mut gateway = Gateway::new(relay, session, bridge, lan, status, console, &reactor)
+        .map_err(system("set up the event loop"))?;
+    lanparty_transport::run::run(&mut reactor, &mut transport, &mut gateway)
+        .map_err(system("run the event loop"))?;
+    gateway.into_outcome()
+}
+
+fn trust(args: &Run) -> Result<ServerTrust, Failure> {
+    if let Some(path) = &args.relay_ca_cert {
+        let der = std::fs::read(path).map_err(|source| Failure::ReadCertificate {
+            path: path.clone(),
+            source,
+        })?;
+        return Ok(ServerTrust::certificate(der));
+    }
+    if args.relay_pin.is_empty() {
+        return Ok(ServerTrust::SystemRoots);
+    }
+    Ok(ServerTrust::Pin(args.relay_pin.clone()))
+}
+
+fn open_state(state: &State) -> Result<PathBuf, Failure> {
+    Ok(state_dir::open("gateway", state.state_dir.as_deref())?)
+}
+
+/// All that a gateway changes is tied to descriptors and dies with it; what a
+/// killed one leaves is its socket file.
+fn clean_up(state: &State) -> Result<(), Failure> {
+    let directory = open_state(state)?;
+    let _lock = Lock::acquire(&directory.join(LOCK))?;
+    let socket = directory.join(SOCKET);
+    match std::fs::remove_file(&socket) {
+        Ok(()) => say("removed the socket of a gateway that was killed"),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            say("nothing of a gateway is left on this computer");
+        }
+        Err(error) => return Err(Failure::System("remove the socket", error)),
+    }
+    Ok(())
+}
+
+fn show_status(args: &StatusArgs) -> Result<(), Failure> {
+    let directory = open_state(&args.state)?;
+    let status = status::ask(&directory.join(SOCKET))?;
+    if args.json {
+        let json = serde_json::to_string_pretty(&status).map_err(Failure::Answer)?;
+        say(json);
+    } else {
+        print_status(&status);
+    }
+    Ok(())
+}
+
+fn print_status(status: &MemberStatus) {
+    let millis = |rtt: Option<u32>| {
+        rtt.map_or("-".to_owned(), |us| {
+            format!("{:.1} ms", f64::from(us) / 1_000.0)
+        })
+    };
+    let relay = if status.relay.connected {
+        format!("connected, round trip {}", millis(status.relay.rtt_us))
+    } else {
+        "not connected".to_owned()
+    };
+    say(format_args!("room      {}", status.room));
+    say(format_args!("relay     {relay}"));
+    if let Some(lan) = status.lan {
+        let link = if lan.link_up { "link up" } else { "no link" };
+        let host = if lan.host_path {
+            "reachable"
+        } else {
+            "not reachable"
+        };
+        say(format_args!(
+            "LAN       {link}, {} addresses seen, this computer is {host} for players",
+            lan.known_macs
+        ));
+    }
+    say(format_args!(
+        "frames    {} to the LAN, {} from it",
+        status.counters.frames_in, status.counters.frames_out
+    ));
+    say(format_args!("drops     {}", status.drops));
+    for peer in &status.peers {
+        let mac = peer.mac.map_or("-".to_owned(), |mac| mac.to_string());
+        say(format_args!(
+            "{:<9} {} {mac} {}",
+            peer.role,
+            peer.name,
+            millis(peer.rtt_us)
+        ));
+    }
+}
+
+fn start_log(format: LogFormat) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("LANPARTY_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+}
+
+fn agent() -> DisplayName {
+    displayable(concat!("lanparty-gateway ", env!("CARGO_PKG_VERSION")))
+}
+
+fn host_name() -> DisplayName {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname");
+    displayable(&name.unwrap_or_default())
+}
+
+fn displayable(name: &str) -> DisplayName {
+    let fallback = "gateway".parse();
+    DisplayName::lossy(name, &fallback.expect("a plain word can be shown"))
+}
