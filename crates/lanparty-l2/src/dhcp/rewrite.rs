@@ -112,6 +112,10 @@ pub fn rewrite_for_player(
     let at = class.link.payload_at.saturating_add(packet.body.at);
     let len = packet.body.len;
     let end = at.saturating_add(len);
+    // Padding is zero; anything else is for clients that read the whole frame.
+    if let Some(padding) = frame.get_mut(end..) {
+        padding.fill(0);
+    }
     let datagram = frame.get_mut(at..end).ok_or(DhcpRefusal::Malformed)?;
     // The UDP length may be shorter than the IPv4 body; what lies behind it
     // is in no one's checksum and must not stay.
