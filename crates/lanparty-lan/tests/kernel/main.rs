@@ -14,6 +14,7 @@ mod tunnel;
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use lanparty_lan::{
@@ -147,6 +148,87 @@ fn a_copy_with_superframes_arrives_whole_and_in_finished_frames() {
     assert!(
         counters.packets_out * 2 < counters.frames_out,
         "nothing was coalesced: {counters:?}"
+    );
+}
+
+#[test]
+fn datagrams_that_the_sender_left_to_be_cut_arrive_as_single_ones() {
+    const SIZE: u16 = 1_000;
+    let Some(party) = Party::new() else { return };
+    let (player, tunnel) = party.with_player("eth0");
+    let receiver = player.run(|| UdpSocket::bind("192.168.77.50:4007").unwrap());
+    receiver
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .unwrap();
+    let payload: Vec<u8> = (0..u32::from(SIZE) * 20).map(|at| (at / 7) as u8).collect();
+    let sent = payload.clone();
+    party.pc.run(move || {
+        let socket = UdpSocket::bind("192.168.77.10:0").unwrap();
+        // The neighbour is found first, because a queue for it may be short.
+        socket.send_to(&sent[..1], "192.168.77.50:4007").unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+        leave_to_be_cut(&socket, SIZE);
+        socket.send_to(&sent, "192.168.77.50:4007").unwrap();
+    });
+    let mut buffer = [0; 2048];
+    let (length, _) = receiver.recv_from(&mut buffer).unwrap();
+    assert_eq!(length, 1);
+    let mut received: Vec<u8> = Vec::new();
+    while received.len() < payload.len() {
+        let (length, _) = receiver.recv_from(&mut buffer).unwrap();
+        assert_eq!(length, usize::from(SIZE));
+        received.extend(&buffer[..length]);
+    }
+    assert!(received == payload);
+    let counters = tunnel.stop();
+    assert!(
+        counters.packets_in + 19 <= counters.frames_in,
+        "the datagrams came one by one, so nothing was tried: {counters:?}"
+    );
+}
+
+/// Sets `UDP_SEGMENT`.
+fn leave_to_be_cut(socket: &UdpSocket, size: u16) {
+    let size = libc::c_int::from(size);
+    // SAFETY: `size` outlives the call and its length is given.
+    let set = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_UDP,
+            libc::UDP_SEGMENT,
+            (&raw const size).cast(),
+            4,
+        )
+    };
+    assert_eq!(set, 0);
+}
+
+#[test]
+fn after_set_up_no_capability_is_needed() {
+    let Some(party) = Party::new() else { return };
+    let mut lan = party.open("eth0").unwrap();
+    without(&party.gateway, CapabilitySet::all());
+    let mut lan = party.gateway.run(move || {
+        lan.set_members(&[PLAYER]).unwrap();
+        lan.send(&numbered_broadcast(PLAYER, 1), Target::Both);
+        lan.send(&frame(lan.mac(), PLAYER, 1), Target::Host);
+        assert_eq!(lan.flush(), 0);
+        lan.link_events(&mut |_| {}).unwrap();
+        lan.overflowed();
+        lan
+    });
+    let mut other = party.pc.run(|| {
+        Lan::open(&LanOptions {
+            interface: "eth0".to_owned(),
+        })
+        .unwrap()
+    });
+    other.send(&frame(PLAYER, BYSTANDER, 2), Target::Wire);
+    other.flush();
+    assert!(
+        drain(&mut lan)
+            .iter()
+            .any(|(frame, _)| source(frame) == BYSTANDER)
     );
 }
 
