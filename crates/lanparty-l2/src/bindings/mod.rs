@@ -33,6 +33,9 @@ use lan_hosts::LanHosts;
 pub const PER_PLAYER: usize = 16;
 /// Addresses that all players of a room may hold together.
 pub const CAPACITY: usize = 4_096;
+/// Leases that one player may hold at a time. One machine has one; a second
+/// and third come from systems that identify themselves anew at each start.
+const MAX_LEASES: usize = 3;
 /// Routers and servers that the LAN's DHCP may name.
 const MAX_ROUTERS: usize = 8;
 /// IPv6 prefixes that the LAN's routers may announce.
@@ -154,16 +157,18 @@ impl IpBindings {
         context: &Context<'_>,
     ) -> Result<Passed, DropReason> {
         let now = context.now;
-        let verdict = self.evaluate(frame, direction, context);
-        let verdict = match (verdict, context.sender) {
-            (Err(refused), Some(sender)) => match refused.claim {
-                Some(address) if self.claim(address, sender, now) => {
-                    self.evaluate(frame, direction, context)
-                }
-                _ => Err(refused),
-            },
-            (verdict, _) => verdict,
-        };
+        let mut verdict = self.evaluate(frame, direction, context);
+        // A neighbour advertisement names two addresses: source and target.
+        for _ in 0..2 {
+            let Err(refused) = verdict else { break };
+            let (Some(address), Some(sender)) = (refused.claim, context.sender) else {
+                break;
+            };
+            if !self.claim(address, sender, now) {
+                break;
+            }
+            verdict = self.evaluate(frame, direction, context);
+        }
         let passed = verdict.map_err(|refused| refused.reason)?;
         if let (Direction::PlayerToLan, Some(sender), Some(address)) =
             (direction, context.sender, passed.speaks_for)
@@ -254,6 +259,10 @@ impl IpBindings {
         self.standing(address, player, now) == Standing::Anothers
     }
 
+    pub(crate) fn is_owned(&self, address: IpAddr, player: MacAddr, now: Instant) -> bool {
+        self.standing(address, player, now) == Standing::Own
+    }
+
     /// Asks for a free address; true where the player has it now. Where a
     /// probe is needed, [`Self::poll_effect`] yields it and a later
     /// [`Self::tick`] binds.
@@ -327,6 +336,17 @@ impl IpBindings {
             .iter()
             .filter(move |(_, binding)| binding.owner == player && binding.is_valid(now))
             .map(|(address, _)| *address)
+    }
+
+    /// True where the player holds so many leases that it must not ask for
+    /// another: with invented client identifiers it could drain the pool.
+    pub(crate) fn has_leases_enough(&self, player: MacAddr, now: Instant) -> bool {
+        let leases = self.bound.values().filter(|binding| {
+            binding.owner == player
+                && matches!(binding.origin, Origin::Lease { .. })
+                && binding.is_valid(now)
+        });
+        leases.count() >= MAX_LEASES
     }
 
     fn binding(&self, address: IpAddr, now: Instant) -> Option<&Binding> {

@@ -175,7 +175,11 @@ fn inspect(bytes: &[u8], own_mac: MacAddr, guard: &AddressGuard) -> Result<Lease
     };
     Ok(Lease {
         message: kind,
-        address,
+        // What a NAK says here is blanked and nobody's.
+        address: match kind {
+            MessageType::Nak => Ipv4Addr::UNSPECIFIED,
+            _ => address,
+        },
         prefix_len,
         server: kept(bytes, 54).and_then(|value| read::ipv4_at(value, 0)),
         duration: kept(bytes, 51)

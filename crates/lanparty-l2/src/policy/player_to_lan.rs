@@ -9,7 +9,7 @@ use super::address::{self, Use};
 use super::{Context, Place, Refused};
 use crate::arp::Arp;
 use crate::class::{Class, Protocol};
-use crate::dhcp::{Message, Role};
+use crate::dhcp::{Message, MessageType, Role};
 use crate::ipv4::{self, Ipv4, Part};
 use crate::ipv6::{self, Ipv6};
 use crate::nd::Icmpv6;
@@ -124,12 +124,21 @@ fn check_dhcp_client(
     if !is_own {
         return Err(DropReason::DhcpClient.into());
     }
+    let Some(bindings) = context.bindings else {
+        return Ok(());
+    };
     // Releasing or renewing somebody else's lease.
-    let address = message.client_address;
-    if !address.is_unspecified()
-        && let Some(bindings) = context.bindings
-        && bindings.is_anothers(address.into(), source, context.now)
-    {
+    let held = message.client_address;
+    if !held.is_unspecified() && bindings.is_anothers(held.into(), source, context.now) {
+        return Err(DropReason::DhcpClient.into());
+    }
+    let wanted = message.address_option(50);
+    let asks_for_another = matches!(
+        message.message_type(),
+        Some(MessageType::Discover | MessageType::Request)
+    ) && held.is_unspecified()
+        && wanted.is_none_or(|wanted| !bindings.is_owned(wanted.into(), source, context.now));
+    if asks_for_another && bindings.has_leases_enough(source, context.now) {
         return Err(DropReason::DhcpClient.into());
     }
     Ok(())

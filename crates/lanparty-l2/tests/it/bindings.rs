@@ -315,6 +315,42 @@ fn renewing_somebody_elses_lease_is_refused() {
 }
 
 #[test]
+fn a_player_cannot_drain_the_pool_with_invented_identifiers() {
+    let mut table = Table::new(Confirmation::Probe);
+    let mut granted = 0_u8;
+    for id in 0..50 {
+        let discover = dhcp_request(PLAYER, &[53, 1, 1, 61, 3, 0xFF, 0, id]);
+        if table.player_sends(PLAYER, &discover).is_ok() {
+            table.lease(PLAYER, Ipv4Addr::new(10, 73, 42, 100 + id), 600);
+            granted += 1;
+        }
+    }
+    assert_eq!(granted, 3);
+    // What it holds it may ask for again, and somebody else for the rest.
+    let mut again = vec![53, 1, 3, 50, 4];
+    again.extend(Ipv4Addr::new(10, 73, 42, 101).octets());
+    assert_eq!(
+        table.player_sends(PLAYER, &dhcp_request(PLAYER, &again)),
+        Ok(())
+    );
+    table.pass(Duration::from_secs(600));
+    let discover = dhcp_request(PLAYER, &[53, 1, 1]);
+    assert_eq!(table.player_sends(PLAYER, &discover), Ok(()));
+}
+
+#[test]
+fn an_advertisement_from_two_new_addresses_passes_at_once() {
+    let mut table = Table::new(Confirmation::Probe);
+    let temporary = Ipv6Addr::new(0xfe80, 0, 0, 0, 1, 2, 3, 4);
+    let body = neighbour(136, PLAYER_LL, temporary, Some(PLAYER));
+    let packet = ipv6(PLAYER_LL, ALL_NODES, &[], ND, &body);
+    let frame = v6_frame(MacAddr::BROADCAST, PLAYER, &packet);
+    assert_eq!(table.player_sends(PLAYER, &frame), Ok(()));
+    assert_eq!(table.standing(temporary, PLAYER), Standing::Own);
+    assert_eq!(table.standing(PLAYER_LL, PLAYER), Standing::Own);
+}
+
+#[test]
 fn leaving_frees_everything() {
     let mut table = Table::new(Confirmation::Probe);
     table.lease(PLAYER, PLAYER_IP, 600);
