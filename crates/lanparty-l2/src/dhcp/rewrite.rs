@@ -164,7 +164,12 @@ fn inspect(bytes: &[u8], own_mac: MacAddr, guard: &AddressGuard) -> Result<Lease
         .and_then(|value| value.first().copied())
         .map(MessageType::from)
         .ok_or(DhcpRefusal::Malformed)?;
-    let address = message.your_address;
+    // What a NAK says there is blanked and nobody's.
+    let address = if kind == MessageType::Nak {
+        Ipv4Addr::UNSPECIFIED
+    } else {
+        message.your_address
+    };
     let mask = kept(bytes, 1).and_then(|value| read::ipv4_at(value, 0));
     let prefix_len = match (kind, address.is_unspecified()) {
         (MessageType::Nak, _) => 0,
@@ -175,11 +180,7 @@ fn inspect(bytes: &[u8], own_mac: MacAddr, guard: &AddressGuard) -> Result<Lease
     };
     Ok(Lease {
         message: kind,
-        // What a NAK says here is blanked and nobody's.
-        address: match kind {
-            MessageType::Nak => Ipv4Addr::UNSPECIFIED,
-            _ => address,
-        },
+        address,
         prefix_len,
         server: kept(bytes, 54).and_then(|value| read::ipv4_at(value, 0)),
         duration: kept(bytes, 51)
