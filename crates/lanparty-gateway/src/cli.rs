@@ -24,8 +24,14 @@ use lanparty_transport::Identity;
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
+    /// Without further groups inside: clap could not tell whether an optional
+    /// group that has some is there.
     #[command(flatten)]
     pub(crate) run: Option<Run>,
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
+    #[command(flatten)]
+    pub(crate) state: State,
 }
 
 #[derive(Debug, Subcommand)]
@@ -85,10 +91,6 @@ pub(crate) struct Run {
     /// How the players see this gateway. Default: this computer's name.
     #[arg(long, value_name = "NAME", env = "LANPARTY_NAME")]
     pub(crate) name: Option<DisplayName>,
-    #[command(flatten)]
-    pub(crate) policy: PolicyArgs,
-    #[command(flatten)]
-    pub(crate) state: State,
     /// How log lines look.
     #[arg(long, value_enum, default_value_t, env = "LANPARTY_LOG_FORMAT")]
     pub(crate) log_format: LogFormat,
@@ -230,7 +232,9 @@ mod tests {
              --allow-ethertype 34997 --allow-vlan 12 --ipv6 lan --allow-host 10.0.0.1 \
              --party-subnet-only",
         );
-        let policy = cli.unwrap().run.unwrap().policy.room_policy().unwrap();
+        let cli = cli.unwrap();
+        assert!(cli.run.is_some());
+        let policy = cli.policy.room_policy().unwrap();
         let ether_types: Vec<u16> = policy.ether_types.iter().map(|e| e.get()).collect();
         assert_eq!(ether_types, [0x88B5, 0x88B5]);
         assert_eq!(

@@ -16,7 +16,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::bridge::Bridge;
-use crate::cli::{Cli, Command, LogFormat, Run, State, StatusArgs};
+use crate::cli::{Cli, Command, LogFormat, PolicyArgs, Run, State, StatusArgs};
 use crate::console::{Console, say};
 use crate::driver::{Gateway, Relay};
 use crate::failure::Failure;
@@ -31,16 +31,16 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
     match (cli.command, cli.run) {
         (Some(Command::Status(args)), _) => show_status(&args),
         (Some(Command::Cleanup(state)), _) => clean_up(&state),
-        (None, Some(run)) => bridge(run),
+        (None, Some(run)) => bridge(run, &cli.policy, &cli.state),
         // The parser lets no other line through.
         (None, None) => Ok(()),
     }
 }
 
-fn bridge(args: Run) -> Result<(), Failure> {
+fn bridge(args: Run, policy: &PolicyArgs, state: &State) -> Result<(), Failure> {
     start_log(args.log_format);
-    let policy = args.policy.room_policy().map_err(Failure::Policy)?;
-    let directory = open_state(&args.state)?;
+    let policy = policy.room_policy().map_err(Failure::Policy)?;
+    let directory = open_state(state)?;
     let _lock = Lock::acquire(&directory.join(LOCK))?;
     let trust = trust(&args)?;
     let mut rng = StdRng::from_os_rng();
