@@ -5,8 +5,7 @@ use lanparty_ctrl::{CloseCode, Hello, RoomId};
 use crate::connection::{Identity, Owner};
 
 /// A join that the relay turned down.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) code: CloseCode,
     pub(crate) message: String,

@@ -16,7 +16,8 @@ pub struct Limits {
     /// a broadcast of one is sent to all others.
     pub max_players_per_room: usize,
     /// Connections that have not joined. More are turned away, so that a
-    /// flood of handshakes cannot occupy memory.
+    /// flood of handshakes cannot occupy memory: each may hold one control
+    /// message of 64 KiB. Chosen above what one address may open.
     pub max_unjoined: usize,
     /// From the handshake to a whole Hello. The core answers Hello at once, so
     /// the deadline of 10 s to be in holds by itself.
@@ -64,7 +65,7 @@ impl Default for Limits {
         Self {
             max_rooms: 1_000,
             max_players_per_room: 64,
-            max_unjoined: 256,
+            max_unjoined: 1_024,
             hello_deadline: timers::HELLO_DEADLINE,
             frame_deadline: timers::FRAME_DEADLINE,
             farewell: Duration::from_millis(500),
