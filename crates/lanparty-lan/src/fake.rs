@@ -6,6 +6,7 @@ use std::io;
 use lanparty_obs::DropReason;
 use lanparty_os::Prefix;
 use lanparty_proto::MacAddr;
+use lanparty_proto::ethernet::{EtherType, EthernetHeader};
 
 use crate::{FromLan, HostReach, LanCounters, LanPort, LinkEvent, Origin, Received, Target};
 
@@ -51,9 +52,10 @@ impl FakeLan {
 
     /// A machine of the LAN, or the host, sends a frame.
     pub fn put(&mut self, frame: &[u8], origin: Origin) {
-        let wanted = frame.first_chunk().is_some_and(|destination| {
-            let destination = MacAddr(*destination);
-            destination.is_multicast() || self.members.contains(&destination)
+        let wanted = EthernetHeader::parse(frame).is_ok_and(|(header, _)| {
+            header.destination.is_multicast()
+                || header.ether_type == EtherType::ARP
+                || self.members.contains(&header.destination)
         });
         if wanted {
             self.incoming

@@ -135,7 +135,8 @@ pub trait LanPort {
     /// refused since the last call (count [`DropReason::LanWrite`]).
     fn flush(&mut self) -> u64;
 
-    /// Whose unicast frames are wanted from now on.
+    /// Whose unicast frames are wanted from now on. Broadcast, multicast and
+    /// all ARP, for whomever, come in any case.
     ///
     /// # Errors
     /// When the kernel refuses the filter; the old one then stays.

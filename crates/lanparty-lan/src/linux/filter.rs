@@ -1,10 +1,13 @@
 //! The classic BPF program that keeps the rest of the LAN's traffic from
 //! waking us.
 //!
-//! It lets through broadcast and multicast, and unicast for the players who
-//! are present. What carries our own mark (see [`super::host_path`]) it drops.
+//! It lets through broadcast and multicast, unicast for the players who are
+//! present, and all ARP: whether an address is free is asked in the gateway's
+//! own name, so the answers are for the gateway computer. What carries our own
+//! mark (see [`super::host_path`]) it drops.
 
 use lanparty_proto::MacAddr;
+use lanparty_proto::ethernet::{ADDRESSES_LEN, EtherType};
 use libc::sock_filter;
 
 /// Longer than any packet (BIG TCP ends at 512 KiB), so that nothing is cut.
@@ -24,6 +27,8 @@ const RETURN: u16 = 0x06;
 
 /// `SKF_AD_OFF + SKF_AD_MARK`: not a byte of the frame but the packet's mark.
 const MARK: u32 = 0xFFFF_F000 + 20;
+
+const ETHER_TYPE_AT: u32 = ADDRESSES_LEN as u32;
 
 const GROUP_BIT: u32 = 0x01;
 const LOCALLY_ADMINISTERED_BIT: u32 = 0x02;
@@ -61,9 +66,13 @@ pub(super) fn program(unicast: Unicast<'_>, own_mark: Option<u32>) -> Vec<sock_f
         step(LOAD_BYTE, 0),
         unless(JUMP_IF_ANY_BIT, GROUP_BIT, 1),
         step(RETURN, ACCEPT),
+        step(LOAD_HALF, ETHER_TYPE_AT),
+        unless(JUMP_IF_EQUAL, EtherType::ARP.0 as u32, 1),
+        step(RETURN, ACCEPT),
     ]);
     match unicast {
         Unicast::ForAnyPlayer => code.extend([
+            step(LOAD_BYTE, 0),
             unless(JUMP_IF_ANY_BIT, LOCALLY_ADMINISTERED_BIT, 1),
             step(RETURN, ACCEPT),
         ]),
@@ -157,7 +166,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn exactly_the_groups_and_the_listed_members_pass(
+        fn exactly_the_groups_the_listed_members_and_arp_pass(
             members in prop::collection::vec(prop::array::uniform6(any::<u8>()), 0..MAX_LISTED),
             other: [u8; 6],
             near in any::<(prop::sample::Index, prop::sample::Index, u8)>(),
@@ -171,6 +180,10 @@ mod tests {
                 let wanted = destination[0] & 1 != 0 || members.contains(&destination);
                 prop_assert_eq!(accepts(&code, &frame(destination), 0), wanted);
                 prop_assert!(!accepts(&code, &frame(destination), 7), "our own mark passes");
+                let mut arp = frame(destination);
+                arp[12..14].copy_from_slice(&[0x08, 0x06]);
+                prop_assert!(accepts(&code, &arp, 0));
+                prop_assert!(!accepts(&code, &arp, 7), "our own mark passes");
             }
         }
     }
@@ -187,7 +200,7 @@ mod tests {
     #[test]
     fn a_runt_is_dropped() {
         let code = program(Unicast::For(&[MacAddr::ZERO]), None);
-        for length in 0..6 {
+        for length in 0..14 {
             assert!(!accepts(&code, &vec![0; length], 0));
         }
     }

@@ -361,6 +361,36 @@ fn only_groups_and_present_players_get_past_the_filter() {
 }
 
 #[test]
+fn every_frame_is_read_or_counted_as_overflowed() {
+    const SENT: u64 = 20_000;
+    let Some(party) = Party::new() else { return };
+    let mut lan = party.open("eth0").unwrap();
+    let mut other = party.pc.run(|| {
+        Lan::open(&LanOptions {
+            interface: "eth0".to_owned(),
+        })
+        .unwrap()
+    });
+    let mut long = numbered_broadcast(BYSTANDER, 1);
+    long.resize(1_514, 0);
+    let mut refused = 0;
+    for _ in 0..SENT {
+        other.send(&long, Target::Wire);
+        refused += other.flush();
+    }
+    assert_eq!(refused, 0);
+    let read = drain(&mut lan)
+        .iter()
+        .filter(|(frame, _)| source(frame) == BYSTANDER)
+        .count() as u64;
+    let overflowed = lan.overflowed();
+    assert!(overflowed > 0, "nothing was tried");
+    // The machines say a few things of their own.
+    assert!((SENT..SENT + 20).contains(&(read + overflowed)));
+    assert_eq!(lan.overflowed(), 0, "counted twice");
+}
+
+#[test]
 fn a_vlan_tag_is_put_back_where_the_kernel_had_taken_it_out() {
     let Some(party) = Party::new() else { return };
     let mut lan = party.open("eth0").unwrap();
