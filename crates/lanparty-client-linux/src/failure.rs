@@ -51,6 +51,7 @@ impl From<RouteError> for Failure {
     fn from(error: RouteError) -> Self {
         let code = match error {
             RouteError::NotPermitted => ExitCode::Privilege,
+            RouteError::Journal(_) => ExitCode::State,
             RouteError::System(_)
             | RouteError::Switch { .. }
             | RouteError::Captured(_)

@@ -2,13 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use lanparty_ctrl::hex;
 use lanparty_os::private_file::{self, PrivateFileError};
 use lanparty_proto::MacAddr;
 use lanparty_proto::mac::MacIdentityError;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
-
-use crate::hex;
 
 /// The file's name in the state directory.
 pub(crate) const FILE_NAME: &str = "lanparty-client-identity.json";
@@ -49,7 +48,7 @@ impl PlayerIdentity {
         let content = || IdentityError::Content { path: path.into() };
         if let Some(bytes) = private_file::read(path, MAX_LEN)? {
             let identity: Self = serde_json::from_slice(&bytes).map_err(|_| content())?;
-            if identity.version != VERSION || hex::decode(&identity.seed).is_none() {
+            if identity.version != VERSION || hex::decode_array::<32>(&identity.seed).is_none() {
                 return Err(content());
             }
             identity
@@ -63,7 +62,7 @@ impl PlayerIdentity {
         }
         let identity = Self {
             version: VERSION,
-            seed: hex::encode(&rng.random()),
+            seed: hex::encode(&rng.random::<[u8; 32]>()),
             mac: MacAddr::from_random(rng.random()),
         };
         let bytes = serde_json::to_vec_pretty(&identity).map_err(|_| content())?;
@@ -72,7 +71,7 @@ impl PlayerIdentity {
     }
 
     pub(crate) fn seed(&self) -> [u8; 32] {
-        hex::decode(&self.seed).unwrap_or_default()
+        hex::decode_array(&self.seed).unwrap_or_default()
     }
 
     pub(crate) const fn mac(&self) -> MacAddr {

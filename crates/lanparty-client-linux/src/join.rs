@@ -10,7 +10,6 @@ use lanparty_client_route::TapSide;
 use lanparty_client_tap::{Tap, TapOptions};
 use lanparty_ctrl::{DisplayName, Role, RoomId, RoomPolicy};
 use lanparty_obs::ExitCode;
-use lanparty_os::lock::Lock;
 use lanparty_os::state_dir;
 use lanparty_proto::mtu::DEFAULT_TAP_MTU;
 use lanparty_transport::reactor::Reactor;
@@ -21,6 +20,7 @@ use lanparty_transport::{
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
+use crate::cleanup::open_journal;
 use crate::cli::JoinArgs;
 use crate::failure::{Failure, OrExit as _};
 use crate::identity::{self, PlayerIdentity};
@@ -34,8 +34,10 @@ const AGENT: &str = concat!("lanparty-client ", env!("CARGO_PKG_VERSION"));
 pub(crate) fn join(arguments: &JoinArgs) -> Result<(), Failure> {
     let settings = Settings::new(arguments)?;
     let directory = state_directory(arguments.state_dir.as_deref())?;
-    let _lock = Lock::acquire(&directory.join("lock")).or_exit(ExitCode::State)?;
-    crate::cleanup::undo_leftovers(&directory)?;
+    let (journal, leftovers) = open_journal(&directory)?;
+    if !leftovers.to_string().is_empty() {
+        tracing::warn!("{leftovers}");
+    }
 
     let mut rng = StdRng::from_os_rng();
     let identity_file = arguments
@@ -110,6 +112,7 @@ pub(crate) fn join(arguments: &JoinArgs) -> Result<(), Failure> {
             remotes,
             status,
             directory,
+            journal,
         },
         &reactor,
     )

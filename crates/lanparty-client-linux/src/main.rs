@@ -9,7 +9,6 @@ mod cleanup;
 mod cli;
 mod dhcp;
 mod failure;
-mod hex;
 mod identity;
 mod join;
 mod link_local;

@@ -20,6 +20,7 @@ use lanparty_client_route::TapSide;
 use lanparty_client_tap::{Adapter as _, FromTap, Tap};
 use lanparty_obs::stats::{TapAddress, TapStats};
 use lanparty_obs::{DropCounts, DropReason, ExitCode};
+use lanparty_os::journal::Journal;
 use lanparty_proto::MacAddr;
 use lanparty_proto::mtu::DEFAULT_TAP_MTU;
 use lanparty_transport::reactor::{Interest, Reactor, Ready, Token};
@@ -60,6 +61,7 @@ pub(crate) struct Parts {
     pub(crate) remotes: Vec<SocketAddr>,
     pub(crate) status: StatusServer,
     pub(crate) directory: PathBuf,
+    pub(crate) journal: Journal,
 }
 
 pub(crate) struct Player {
@@ -98,6 +100,7 @@ impl Player {
             &parts.tap,
             parts.mac,
             &parts.directory,
+            parts.journal,
         );
         Ok(Self {
             settings: parts.settings,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
 use lanparty_client_route::plan::Overlap;
-use lanparty_ctrl::{DisplayName, RoomCode};
+use lanparty_ctrl::{DisplayName, RoomCode, hex};
 use lanparty_net::RelayEndpoint;
 use lanparty_obs::ExitCode;
 use lanparty_os::netlink::Prefix;
@@ -116,7 +116,7 @@ fn trust(join: &JoinArgs) -> anyhow::Result<ServerTrust> {
         return Ok(ServerTrust::certificate(der));
     }
     if let Some(pin) = &join.relay_pin {
-        let hash = crate::hex::decode(pin)
+        let hash = hex::decode_array(pin)
             .context("--relay-pin is not a SHA-256 hash; it has 64 hexadecimal digits")?;
         return Ok(ServerTrust::Pin(vec![Identity(hash)]));
     }

@@ -32,6 +32,8 @@ pub enum RouteError {
         #[source]
         source: std::io::Error,
     },
+    #[error("cannot record how to undo a change, so it is not made")]
+    Journal(#[source] lanparty_os::journal::JournalError),
     #[error(transparent)]
     Captured(#[from] Captured),
     #[error("this operating system has no supported route guard")]

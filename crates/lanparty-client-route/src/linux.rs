@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
+use lanparty_os::LinuxMachine;
+use lanparty_os::journal::{ChangeId, Journal, JournalError, Object, Undo};
 use lanparty_os::netlink::{
     Change, Family, MAIN_TABLE, Monitor, Netlink, NetlinkError, NewAddress, Prefix, ROUTE_PROTOCOL,
     Route, RouteKind, RouteQuery, RouteScope,
@@ -21,15 +23,24 @@ const TAP_METRIC: u32 = 50;
 pub struct SystemTable {
     netlink: Netlink,
     monitor: Monitor,
+    journal: Journal,
+    machine: LinuxMachine,
+    /// The pins that are in the journal.
+    pins: Vec<(HostRoute, ChangeId)>,
 }
 
 impl SystemTable {
+    /// Pins are written to `journal` before they are made.
+    ///
     /// # Errors
     /// When the kernel has no routing netlink or forbids it.
-    pub fn open() -> Result<Self, RouteError> {
+    pub fn open(journal: Journal) -> Result<Self, RouteError> {
         Ok(Self {
             netlink: Netlink::open()?,
             monitor: Monitor::open()?,
+            journal,
+            machine: LinuxMachine::open()?,
+            pins: Vec::new(),
         })
     }
 
@@ -37,6 +48,38 @@ impl SystemTable {
     #[must_use]
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.monitor.as_fd()
+    }
+
+    fn add_pin(&mut self, route: &HostRoute) -> Result<(), RouteError> {
+        let system_route = pin(route);
+        // A pin that somebody removed is still in the journal.
+        let recorded = self.pins.iter().find(|(pinned, _)| pinned == route);
+        let id = match recorded {
+            Some((_, id)) => *id,
+            None => self.journal.plan(Undo::Remove {
+                object: Object::Route(system_route.clone()),
+            })?,
+        };
+        self.pins.retain(|(pinned, _)| pinned != route);
+        if let Err(error) = self.netlink.add_route(&system_route) {
+            // Our protocol number keeps this from removing anybody else's.
+            self.journal.undo(id, &mut self.machine)?;
+            return Err(error.into());
+        }
+        self.pins.push((*route, id));
+        Ok(())
+    }
+
+    fn remove_pin(&mut self, route: &HostRoute) -> Result<(), RouteError> {
+        let Some(at) = self.pins.iter().position(|(pinned, _)| pinned == route) else {
+            return Ok(());
+        };
+        let (_, id) = self.pins.swap_remove(at);
+        let report = self.journal.undo(id, &mut self.machine)?;
+        if !report.is_clean() {
+            tracing::warn!("{report}");
+        }
+        Ok(())
     }
 
     /// Drains the news; true where they can concern the path to the relay.
@@ -88,11 +131,8 @@ impl Table for SystemTable {
 
     fn apply(&mut self, step: &Step) -> Result<(), RouteError> {
         match step {
-            Step::AddPin(route) => match self.netlink.add_route(&pin(route)) {
-                Err(error) if !error.already_exists() => Err(error.into()),
-                Ok(()) | Err(_) => Ok(()),
-            },
-            Step::RemovePin(route) => removed(self.netlink.delete_route(&pin(route))),
+            Step::AddPin(route) => self.add_pin(route),
+            Step::RemovePin(route) => self.remove_pin(route),
             Step::RemoveFromTap(entry) => {
                 let route = Route {
                     gateway: entry.hop.gateway,
@@ -264,5 +304,11 @@ impl From<NetlinkError> for RouteError {
             return Self::NotPermitted;
         }
         Self::System(Box::new(error))
+    }
+}
+
+impl From<JournalError> for RouteError {
+    fn from(error: JournalError) -> Self {
+        Self::Journal(error)
     }
 }

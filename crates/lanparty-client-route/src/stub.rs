@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use lanparty_os::journal::Journal;
+
 use crate::guard::{RouteError, Table};
 use crate::plan::{Snapshot, Step};
 
@@ -12,7 +14,7 @@ pub enum SystemTable {}
 impl SystemTable {
     /// # Errors
     /// Always [`RouteError::Unsupported`].
-    pub const fn open() -> Result<Self, RouteError> {
+    pub fn open(_: Journal) -> Result<Self, RouteError> {
         Err(RouteError::Unsupported)
     }
 }

@@ -49,10 +49,16 @@ impl Kind {
     pub(super) fn files(self) -> Vec<(&'static str, String)> {
         match self {
             Self::Udhcpc => Vec::new(),
-            // `option` lines are what is asked for; without a line, nothing is.
+            // `option` is what is asked for; what `nooption` names is not even
+            // looked at when a server sends it unasked. `noconfigure` (seen in
+            // dhcpcd 9.4.1) leaves the address to us too.
             Self::Dhcpcd => vec![(
                 DHCPCD_CONF,
-                "option subnet_mask\nnogateway\nnoipv4ll\nnoarp\n".to_owned(),
+                "option subnet_mask\nnogateway\nnoipv4ll\nnoarp\nnoconfigure\n\
+                 nooption routers, static_routes, classless_static_routes, \
+                 ms_classless_static_routes, interface_mtu, domain_name_servers, \
+                 domain_name, domain_search, host_name\n"
+                    .to_owned(),
             )],
             Self::Dhclient => vec![(
                 DHCLIENT_CONF,

@@ -47,8 +47,9 @@ pub(crate) fn run_client(mut arguments: impl Iterator<Item = OsString>) -> io::E
     let Some(program) = arguments.next() else {
         return io::Error::other("for internal use only");
     };
-    // Survives the exec below: however the client ends, this ends with it.
-    if let Err(error) = set_parent_process_death_signal(Some(Signal::KILL)) {
+    // Survives the exec below: however this program ends, the client ends with
+    // it. Not by force, because dhcpcd has helpers that only it can end.
+    if let Err(error) = set_parent_process_death_signal(Some(Signal::TERM)) {
         return error.into();
     }
     if parent.is_none() || getppid() != parent {

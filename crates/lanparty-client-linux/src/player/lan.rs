@@ -13,6 +13,7 @@ use lanparty_client_tap::Tap;
 use lanparty_l2::dhcp::AddressGuard;
 use lanparty_obs::ExitCode;
 use lanparty_obs::stats::AddressSource;
+use lanparty_os::journal::Journal;
 use lanparty_os::netlink::Prefix;
 use lanparty_proto::MacAddr;
 use lanparty_transport::reactor::{Interest, Reactor};
@@ -21,7 +22,7 @@ use lanparty_transport::run::Context;
 use super::{DHCP, Player, ROUTES};
 use crate::address::{AddressKeeper, Change};
 use crate::arp::Arp;
-use crate::dhcp::DhcpClient;
+use crate::dhcp::{DhcpClient, DhcpError, Kind};
 use crate::failure::{Failure, OrExit as _};
 use crate::settings::{Addressing, Settings, refuse_overlap};
 use crate::status::Source;
@@ -39,6 +40,8 @@ pub(super) struct Lan {
     tap_index: u32,
     mode: Addressing,
     keeper: AddressKeeper,
+    /// Goes to the guard's table when there is one.
+    journal: Option<Journal>,
     guard: Option<Guard<SystemTable>>,
     check_at: Option<Instant>,
     dhcp: Option<DhcpClient>,
@@ -56,6 +59,7 @@ impl Lan {
         tap: &Tap,
         mac: MacAddr,
         directory: &Path,
+        journal: Journal,
     ) -> Self {
         Self {
             side,
@@ -63,6 +67,7 @@ impl Lan {
             tap_index: tap.index(),
             mode: settings.addressing,
             keeper: AddressKeeper::new(mac, settings.addressing),
+            journal: Some(journal),
             guard: None,
             check_at: None,
             dhcp: None,
@@ -82,7 +87,12 @@ impl Lan {
             Some(guard) if guard.relay() == relay => Vec::new(),
             Some(guard) => guard.set_relay(relay)?,
             None => {
-                let mut guard = Guard::establish(SystemTable::open()?, self.tap_index, relay)?;
+                let journal = self.journal.take();
+                let journal = journal
+                    .context("the path to the relay could not be kept")
+                    .or_exit(ExitCode::Failure)?;
+                let table = SystemTable::open(journal)?;
+                let mut guard = Guard::establish(table, self.tap_index, relay)?;
                 reactor
                     .register(guard.table().fd(), ROUTES, Interest::Read)
                     .or_exit(ExitCode::Failure)?;
@@ -213,14 +223,12 @@ impl Lan {
     }
 
     fn start_dhcp(&mut self, reactor: &Reactor, now: Instant) {
-        let started = DhcpClient::start(&self.tap_name, &self.dhcp_directory)
-            .map_err(anyhow::Error::from)
-            .and_then(|client| {
-                reactor
-                    .register(client.fd(), DHCP, Interest::Read)
-                    .context("cannot listen to the DHCP client")?;
-                Ok(client)
-            });
+        let started = self.dhcp_client().and_then(|client| {
+            reactor
+                .register(client.fd(), DHCP, Interest::Read)
+                .context("cannot listen to the DHCP client")?;
+            Ok(client)
+        });
         match started {
             Ok(client) => {
                 tracing::info!(client = %client.kind(), "asking the party's DHCP server for an address");
@@ -231,6 +239,13 @@ impl Lan {
                 self.dhcp_restart = Some(now + Duration::from_secs(60));
             }
         }
+    }
+
+    fn dhcp_client(&self) -> anyhow::Result<DhcpClient> {
+        let (kind, program) = Kind::find().ok_or(DhcpError::NoClient)?;
+        let own = std::env::current_exe().context("cannot find the path of this program")?;
+        let (name, directory) = (&self.tap_name, &self.dhcp_directory);
+        Ok(DhcpClient::start((kind, &program), &own, name, directory)?)
     }
 
     fn set_address(&mut self, prefix: Prefix) -> Result<Option<String>, Failure> {

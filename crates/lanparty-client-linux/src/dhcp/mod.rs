@@ -15,13 +15,20 @@ use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use lanparty_os::private_file;
+use rustix::process::{Pid, Signal};
 
 pub(crate) use command::Kind;
 pub(crate) use hook::LeaseEvent;
 
 use crate::short_path::ShortPath;
+
+/// How long a client may take to end: 500 ms.
+const STOP_POLLS: u32 = 50;
+const STOP_POLL: Duration = Duration::from_millis(10);
 
 /// A running DHCP client.
 #[derive(Debug)]
@@ -33,17 +40,20 @@ pub(crate) struct DhcpClient {
 }
 
 impl DhcpClient {
-    /// Finds the system's client and starts it on `interface`. `directory` is
-    /// ours alone and is removed at the end.
-    pub(crate) fn start(interface: &str, directory: &Path) -> Result<Self, DhcpError> {
-        let (kind, program) = Kind::find().ok_or(DhcpError::NoClient)?;
+    /// Starts the client `kind` at the path `program` on `interface`. `own` is
+    /// this program; `directory` is ours alone and is removed at the end.
+    pub(crate) fn start(
+        (kind, program): (Kind, &Path),
+        own: &Path,
+        interface: &str,
+        directory: &Path,
+    ) -> Result<Self, DhcpError> {
         let setup = |source| DhcpError::Setup { source };
         let _leftover = fs::remove_dir_all(directory);
         private_file::create_directory(directory)
             .map_err(io::Error::other)
             .map_err(setup)?;
-        let own = std::env::current_exe().map_err(setup)?;
-        symlink(&own, directory.join(hook::NAME)).map_err(setup)?;
+        symlink(own, directory.join(hook::NAME)).map_err(setup)?;
         for (name, content) in kind.files() {
             fs::write(directory.join(name), content).map_err(setup)?;
         }
@@ -97,13 +107,32 @@ impl DhcpClient {
     }
 }
 
+impl DhcpClient {
+    /// Ends the client. None of them gives its lease back when it is told to
+    /// terminate, so the player comes back to the same address.
+    fn stop(&mut self) -> io::Result<()> {
+        if self.child.try_wait()?.is_some() {
+            return Ok(());
+        }
+        let pid = Pid::from_child(&self.child);
+        // dhcpcd has helpers of its own that only it can end.
+        rustix::process::kill_process(pid, Signal::TERM)?;
+        for _ in 0..STOP_POLLS {
+            if self.child.try_wait()?.is_some() {
+                return Ok(());
+            }
+            thread::sleep(STOP_POLL);
+        }
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
 impl Drop for DhcpClient {
     fn drop(&mut self) {
-        if let Ok(None) = self.child.try_wait() {
-            // Killed rather than asked: a polite end would release the lease,
-            // and the player would come back to another address.
-            let _already_dead = self.child.kill();
-            let _already_reaped = self.child.wait();
+        if let Err(error) = self.stop() {
+            tracing::warn!(%error, "cannot end the DHCP client");
         }
         let _leftover = fs::remove_dir_all(&self.directory);
     }
