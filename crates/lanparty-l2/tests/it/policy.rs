@@ -157,8 +157,11 @@ fn link_control_traffic_ends_at_its_own_switch() {
             ether_types: vec![EtherType(ether_type)],
             ..Rules::default()
         };
-        let verdict = Room::with_rules(rules).verdict(&frame, PlayerToLan);
-        assert_eq!(verdict, Err(DropReason::LinkControl), "{ether_type:#x}");
+        let room = Room::with_rules(rules);
+        for frame in [tagged(0x8100, 0, &frame), frame] {
+            let verdict = room.verdict(&frame, PlayerToLan);
+            assert_eq!(verdict, Err(DropReason::LinkControl), "{ether_type:#x}");
+        }
     }
 }
 
@@ -768,6 +771,15 @@ fn ipv6_fragments_without_discovery_pass() {
         PlayerToLan,
         DropReason::MalformedIpv6,
     );
+    // A later fragment that overlaps could turn the options into another chain.
+    for behind in [(60, options_header(0)), (44, fragment_header(0, true))] {
+        let extensions = [(44, fragment_header(0, true)), behind];
+        dropped(
+            &player_v6(&extensions, UDP, &udp(1, 2, &[0; 16])),
+            PlayerToLan,
+            DropReason::MalformedIpv6,
+        );
+    }
 }
 
 #[test]
