@@ -83,11 +83,11 @@ pub(crate) struct Serve {
         env = "LANPARTY_RELAY_KEY"
     )]
     pub(crate) key: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) limits: LimitArgs,
     /// How log lines look.
     #[arg(long, value_enum, default_value_t, env = "LANPARTY_LOG_FORMAT")]
     pub(crate) log_format: LogFormat,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 }
 
 impl Serve {
