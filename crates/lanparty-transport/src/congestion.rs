@@ -11,6 +11,9 @@ pub enum Congestion {
     Cubic { initial_window: u64 },
     /// quinn's BBR version 1.
     Bbr { initial_window: u64 },
+    /// A constant, for tests of what happens on a full path.
+    #[cfg(test)]
+    Fixed { window: u64 },
 }
 
 impl Default for Congestion {
@@ -38,6 +41,48 @@ impl Congestion {
                 config.initial_window(initial_window);
                 Arc::new(config)
             }
+            #[cfg(test)]
+            Self::Fixed { window } => Arc::new(fixed::Fixed(window)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod fixed {
+    use std::any::Any;
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    use quinn_proto::congestion::{Controller, ControllerFactory};
+
+    #[derive(Clone)]
+    pub(super) struct Fixed(pub(super) u64);
+
+    impl ControllerFactory for Fixed {
+        fn build(self: Arc<Self>, _now: Instant, _mtu: u16) -> Box<dyn Controller> {
+            Box::new(Self(self.0))
+        }
+    }
+
+    impl Controller for Fixed {
+        fn on_congestion_event(&mut self, _now: Instant, _sent: Instant, _: bool, _lost: u64) {}
+
+        fn on_mtu_update(&mut self, _mtu: u16) {}
+
+        fn window(&self) -> u64 {
+            self.0
+        }
+
+        fn clone_box(&self) -> Box<dyn Controller> {
+            Box::new(self.clone())
+        }
+
+        fn initial_window(&self) -> u64 {
+            self.0
+        }
+
+        fn into_any(self: Box<Self>) -> Box<dyn Any> {
+            self
         }
     }
 }

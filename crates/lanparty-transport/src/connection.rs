@@ -13,6 +13,7 @@ use quinn_proto::{
 use rustls::pki_types::CertificateDer;
 
 use crate::control::{Control, Ended};
+use crate::control_turn::ControlTurn;
 use crate::datagrams::{Outgoing, Splitter};
 use crate::event::{CloseReason, ConnId, ConnStats, Event, Identity};
 use crate::identity::identity_of;
@@ -36,6 +37,7 @@ pub(crate) struct Link {
     /// When it is in the transport's timer list.
     pub(crate) armed: Option<Instant>,
     control: Control,
+    turn: ControlTurn,
 }
 
 #[derive(Debug)]
@@ -73,6 +75,7 @@ impl Link {
             is_dirty: false,
             armed: None,
             control: Control::new(limits.control_buffer),
+            turn: ControlTurn::default(),
         }
     }
 
@@ -201,11 +204,12 @@ impl Link {
     ) {
         match self.phase {
             Phase::Up => {
-                if self.control.write(&mut self.conn).is_err() {
+                let Ok(has_written) = self.control.write(&mut self.conn) else {
                     self.fail(now, Fault::ControlEnded, events);
                     return;
-                }
-                self.outgoing.feed(now, &mut self.conn, splitter);
+                };
+                let allowance = self.turn.allowance(now, has_written);
+                self.outgoing.feed(now, &mut self.conn, allowance, splitter);
             }
             Phase::Closing { .. } => {
                 if self.control.write(&mut self.conn).is_err() {
@@ -216,13 +220,18 @@ impl Link {
         }
     }
 
-    /// Called when quinn has nothing more to send. True where that changed.
-    pub(crate) fn finish_close(&mut self, now: Instant) -> bool {
-        let ready = matches!(self.phase, Phase::Closing { .. }) && self.control.is_flushed();
-        if ready {
+    /// quinn had a packet to send.
+    pub(crate) fn sent(&mut self) {
+        self.turn.sent();
+    }
+
+    /// quinn has nothing to send or may not. True where that changed.
+    pub(crate) fn stalled(&mut self, now: Instant) -> bool {
+        if self.is_closing() && self.control.is_flushed() {
             self.close_now(now);
+            return true;
         }
-        ready
+        self.is_up() && self.turn.stalled(self.outgoing.has_waiting())
     }
 
     pub(crate) fn stats(&mut self) -> ConnStats {

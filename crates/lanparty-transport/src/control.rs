@@ -65,18 +65,21 @@ impl Control {
         self.waiting.is_empty() || self.stream.is_none()
     }
 
-    pub(crate) fn write(&mut self, conn: &mut Connection) -> Result<(), Ended> {
+    /// Hands quinn what it takes. True where that was anything.
+    pub(crate) fn write(&mut self, conn: &mut Connection) -> Result<bool, Ended> {
+        let mut wrote = false;
         let Some(stream) = self.stream else {
-            return Ok(());
+            return Ok(wrote);
         };
         while let Some(front) = self.waiting.front_mut() {
             if front.has_remaining() {
                 match conn.send_stream(stream).write(front) {
                     Ok(written) => {
+                        wrote = true;
                         front.advance(written);
                         self.waiting_bytes -= written;
                     }
-                    Err(WriteError::Blocked) => return Ok(()),
+                    Err(WriteError::Blocked) => return Ok(wrote),
                     Err(WriteError::Stopped(_) | WriteError::ClosedStream) => return Err(Ended),
                 }
             }
@@ -84,7 +87,7 @@ impl Control {
                 self.waiting.pop_front();
             }
         }
-        Ok(())
+        Ok(wrote)
     }
 
     /// Hands on what arrived. The stream's window bounds it.

@@ -14,6 +14,7 @@ use lanparty_queue::{FairQueue, FlowKey, QueueLimits};
 use quinn_proto::{Connection, Datagram, SendDatagramError};
 
 use crate::config::DATAGRAM_SEND_BUFFER;
+use crate::control_turn::Allowance;
 
 /// Cuts a datagram that no longer fits the path into pieces of at most the
 /// given length, appended to the vector; no pieces where it cannot be cut.
@@ -77,6 +78,7 @@ impl Outgoing {
         &mut self,
         now: Instant,
         conn: &mut Connection,
+        allowance: Allowance,
         splitter: Option<&mut Splitter>,
     ) {
         let Some(max) = conn.datagrams().max_size() else {
@@ -91,7 +93,11 @@ impl Outgoing {
             return;
         }
         let mut splitter = splitter;
-        let lead = lead(conn);
+        let lead = match allowance {
+            Allowance::Nothing => return,
+            Allowance::One => 1,
+            Allowance::Lead => lead(conn),
+        };
         while held(conn) < lead {
             let Some(bytes) = self.ready.pop_front().or_else(|| self.queue.pop(now)) else {
                 return;
@@ -165,6 +171,10 @@ impl Outgoing {
 
     pub(crate) fn queue_bytes(&self) -> usize {
         self.queue.bytes()
+    }
+
+    pub(crate) fn has_waiting(&self) -> bool {
+        !self.queue.is_empty() || !self.ready.is_empty()
     }
 
     pub(crate) fn queue_len(&self) -> usize {

@@ -549,11 +549,12 @@ impl Transport {
             self.buffer.clear();
             let Some(transmit) = link.conn.poll_transmit(now, max_segments, &mut self.buffer)
             else {
-                if link.finish_close(now) {
+                if link.stalled(now) {
                     continue;
                 }
                 return true;
             };
+            link.sent();
             let contents = self.buffer.get(..transmit.size).unwrap_or_default();
             if let Sent::Blocked { from } = self.udp.send(now, &transmit, contents) {
                 let rest = contents.get(from..).unwrap_or_default().to_vec();

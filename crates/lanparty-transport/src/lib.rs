@@ -16,6 +16,7 @@ mod config;
 pub mod congestion;
 mod connection;
 mod control;
+mod control_turn;
 mod datagrams;
 mod endpoint;
 mod error;

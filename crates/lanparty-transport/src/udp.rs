@@ -212,6 +212,10 @@ impl Udp {
     ) -> io::Result<()> {
         #[cfg(test)]
         self.faults.strike(segment_size)?;
+        #[cfg(test)]
+        if self.faults.loses(contents, segment_size) {
+            return Ok(());
+        }
         let destination = self.for_socket(transmit.destination);
         match &self.offload {
             Offload::Quinn(state) => state.try_send(

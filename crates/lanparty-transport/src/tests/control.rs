@@ -3,7 +3,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::pair::{Pair, Setup};
-use crate::{CloseReason, ControlOverflow, TransportLimits};
+use crate::congestion::Congestion;
+use crate::{CloseReason, ControlOverflow, FlowKey, TransportLimits};
 
 /// The server has heard from the client, so both have the stream.
 fn with_control_stream(setup: &Setup) -> Pair {
@@ -131,4 +132,46 @@ fn closed_connections_leave_nothing_behind() {
     pair.server.transport.close(now, old_server, 1, "not you");
     pair.settle(Duration::from_millis(50));
     assert_eq!(pair.client.closed.len(), 1);
+}
+
+#[test]
+fn control_gets_through_while_datagrams_fill_the_path() {
+    for window in [2_500, 4_500, 30_000] {
+        let mut pair = Pair::connected(&Setup {
+            client_limits: TransportLimits {
+                congestion: Congestion::Fixed { window },
+                ..TransportLimits::default()
+            },
+            ..Setup::default()
+        });
+        let conn = pair.client.conn();
+        let frame = Bytes::from(vec![0; 1_100]);
+        let mut turns = 0;
+        let top_up = |pair: &mut Pair| {
+            let now = pair.now();
+            while pair.client.transport.queue_bytes(conn) < 100_000 {
+                let (key, frame) = (FlowKey::default(), frame.clone());
+                let transport = &mut pair.client.transport;
+                transport.send_datagram(now, conn, key, frame);
+            }
+        };
+        for _ in 0..200 {
+            top_up(&mut pair);
+            pair.turn();
+        }
+        let before = pair.server.datagrams.len();
+        let message = Bytes::from(pattern(50_000));
+        let transport = &mut pair.client.transport;
+        transport.send_control(conn, message.clone()).unwrap();
+        pair.until("the message has arrived", |pair| {
+            turns += 1;
+            top_up(pair);
+            pair.server.control.len() == message.len()
+        });
+        assert!(pair.server.control == message);
+        let datagrams = pair.server.datagrams.len() - before;
+        assert!(datagrams > 0);
+        // An equal share of the packets, and some for the probes.
+        assert!(datagrams < 500, "{datagrams} datagrams, {turns} turns");
+    }
 }

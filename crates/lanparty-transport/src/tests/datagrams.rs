@@ -172,3 +172,60 @@ fn a_full_queue_drops_the_oldest_of_the_bulk_and_spares_the_game() {
     let oldest = &pair.server.datagrams[1];
     assert_eq!(oldest[..4], (dropped as u32).to_be_bytes());
 }
+
+#[test]
+fn when_the_path_shrinks_datagrams_are_cut_and_the_books_still_balance() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    let mut pair = with_full_mtu(&Setup::default());
+    let conn = pair.client.conn();
+    let extra = Arc::new(AtomicU64::new(0));
+    let count = extra.clone();
+    pair.client
+        .transport
+        .set_splitter(Box::new(move |bytes, max, pieces| {
+            let mut rest = bytes.clone();
+            while !rest.is_empty() {
+                pieces.push(rest.split_to(max.min(rest.len())));
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+            count.fetch_sub(1, Ordering::Relaxed);
+        }));
+    pair.client.transport.udp.faults.path_mtu = 1_300;
+    let begin = pair.now();
+    let mut pushed = 0;
+    let mut smallest = usize::MAX;
+    let mut sizes = Vec::new();
+    while pair.now() - begin < Duration::from_secs(3) {
+        let now = pair.now();
+        for _ in 0..4 {
+            let bytes = numbered(pushed as u32, 1_400);
+            let transport = &mut pair.client.transport;
+            transport.send_datagram(now, conn, flow(1, 1), bytes);
+            pushed += 1;
+        }
+        pair.settle(Duration::from_millis(2));
+        let max = pair.client.transport.max_datagram_size(conn).unwrap();
+        smallest = smallest.min(max);
+        sizes.push(max);
+    }
+    pair.until("the queue is empty", |pair| {
+        pair.client.transport.stats(conn).unwrap().queue_len == 0
+    });
+    pair.settle(Duration::from_millis(100));
+    let stats = pair.client.transport.stats(conn).unwrap();
+    assert!(stats.black_holes > 0, "{stats:?}");
+    assert_eq!(smallest, 1_200 - 38);
+    // Discovery looks again after the cooldown of a second.
+    let last = *sizes.last().unwrap();
+    assert_eq!(last, 1_300 - 38);
+    let extra = extra.load(Ordering::Relaxed);
+    assert!(extra > 0);
+    assert_eq!(
+        stats.datagrams_out + stats.drops.total(),
+        pushed + extra,
+        "{stats:?}"
+    );
+    assert!(pair.server.datagrams.len() as u64 > pushed);
+}

@@ -67,3 +67,68 @@ fn measure(congestion: Congestion, len: usize) {
         stats.drops,
     );
 }
+
+/// A forwards to B through a relay that does nothing else; prints the relay's
+/// own time for each datagram.
+#[test]
+#[ignore = "prints figures"]
+fn time_to_forward_a_datagram() {
+    for len in [1_300, 160] {
+        forward(len);
+    }
+}
+
+fn forward(len: usize) {
+    let setup = Setup::default();
+    let mut pair = Pair::connected(&setup);
+    let mut sender = super::pair::Side::new(super::pair::client(
+        super::pair::trust(),
+        &setup.client_limits,
+    ));
+    let now = pair.now();
+    let address = pair.server_address();
+    let conn = sender.transport.connect(now, address, "localhost").unwrap();
+    pair.until("both are in", |pair| {
+        let now = pair.now();
+        sender.turn(now);
+        pair.server.connected.len() == 2
+    });
+    let target = pair.server.connected[0].0;
+    let begin = pair.now();
+    let (mut forwarded, mut received, mut busy) = (0, 0, Duration::ZERO);
+    let payload = Bytes::from(vec![0; len]);
+    let key = FlowKey {
+        source: 1,
+        tag: 1,
+        hint: Hint::Normal,
+    };
+    while pair.now() - begin < Duration::from_secs(2) {
+        let now = pair.now();
+        for _ in 0..64 {
+            if sender.transport.queue_bytes(conn) > 100_000 {
+                break;
+            }
+            let bytes = payload.clone();
+            sender.transport.send_datagram(now, conn, key, bytes);
+        }
+        sender.turn(now);
+        let now = pair.now();
+        pair.server.turn(now);
+        for bytes in pair.server.datagrams.drain(..) {
+            forwarded += 1;
+            let relay = &mut pair.server.transport;
+            relay.send_datagram(now, target, key, bytes);
+        }
+        pair.server.transport.flush(now);
+        busy += pair.now() - now;
+        let now = pair.now();
+        pair.client.turn(now);
+        received += pair.client.datagrams.len();
+        pair.client.datagrams.clear();
+    }
+    let drops = pair.server.transport.stats(target).unwrap().drops;
+    println!(
+        "{len} B: {forwarded} forwarded, {received} received, {:?} each at the relay, drops {drops:?}",
+        busy / forwarded,
+    );
+}

@@ -9,10 +9,17 @@ pub(crate) struct Faults {
     pub(crate) full_every: u32,
     /// The driver does not know GSO.
     pub(crate) no_gso: bool,
+    /// Longer datagrams vanish on the way; 0 for no limit.
+    pub(crate) path_mtu: usize,
     sends: Cell<u32>,
 }
 
 impl Faults {
+    /// True where the path loses these datagrams.
+    pub(super) fn loses(&self, contents: &[u8], segment_size: Option<usize>) -> bool {
+        self.path_mtu > 0 && segment_size.unwrap_or(contents.len()) > self.path_mtu
+    }
+
     pub(super) fn strike(&self, segment_size: Option<usize>) -> io::Result<()> {
         if self.no_gso && segment_size.is_some() {
             let errno = rustix::io::Errno::IO.raw_os_error();
