@@ -503,7 +503,9 @@ fn everything_is_gone_when_the_lan_is_closed() {
     assert!(meanwhile.contains(&("eth0".to_owned(), 1)), "{meanwhile:?}");
     assert!(meanwhile.contains(&("softhost0".to_owned(), 0)));
     drop(lan);
-    assert_eq!(state(), before);
+    // A program that another test is just starting holds our descriptors for
+    // a moment.
+    wait_until("everything to be gone", || state() == before);
 }
 
 #[test]
