@@ -53,6 +53,7 @@ fn main() -> Result<()> {
     fragments(&write)?;
     offload(&write)?;
     control(&write)?;
+    rooms(&write, &all)?;
     for (name, text) in [
         ("name", "relay.example.org"),
         ("name-port", "relay.example.org:4433"),
@@ -238,6 +239,33 @@ fn offload(write: Write<'_>) -> Result<()> {
         "tagged",
         &[&header[..], &tagged].concat(),
     )
+}
+
+/// What the members of a room may do, as operations: the low two bits name the
+/// connection, the next two say what happens there.
+fn rooms(write: Write<'_>, frames: &[Vec<u8>]) -> Result<()> {
+    let step = |operation: u8, bytes: &[u8]| {
+        [&[operation][..], &(bytes.len() as u16).to_be_bytes(), bytes].concat()
+    };
+    let (datagram, control, other) = (0 << 2, 2 << 2, 3 << 2);
+    for sender in 1..=3_u8 {
+        let mut input = Vec::new();
+        for frame in frames {
+            let header = header(Kind::Frame, 1)?.encode();
+            input.extend(step(datagram | sender, &[&header[..], frame].concat()));
+        }
+        input.truncate(4_000);
+        write("relay_core_room", &format!("frames-{sender}"), &input)?;
+    }
+    let ping = br#"{"type":"ping","nonce":7}"#;
+    let ping = [&(ping.len() as u32).to_be_bytes()[..], ping].concat();
+    let mut input = step(control | 1, &ping);
+    input.extend(step(control | 2, &ping[..9]));
+    input.extend(step(0xF0 | other | 2, &[1]));
+    input.extend(step(control | 3, &[0xFF; 8]));
+    input.extend(step(other | 1, &[]));
+    input.extend(step(0xF0 | other, &[1]));
+    write("relay_core_room", "control", &input)
 }
 
 /// The control messages that `lanparty-ctrl` pins.

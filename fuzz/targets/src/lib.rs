@@ -15,6 +15,7 @@ pub mod l2;
 pub mod net;
 pub mod offload;
 pub mod proto;
+pub mod relay_core;
 
 /// A target by the name of its wrapper and of its corpus directory.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +35,7 @@ pub const TARGETS: &[Target] = &[
     target("proto_ethernet", proto::ethernet),
     target("proto_fragment", proto::fragment),
     target("proto_overlay", proto::overlay),
+    target("relay_core_room", relay_core::room),
 ];
 
 const fn target(name: &'static str, run: fn(&[u8])) -> Target {
