@@ -20,6 +20,11 @@
 //! overlay header's flow tag, [`mac_table`] knows the LAN's MAC addresses,
 //! [`groups`] remembers players' multicast groups, [`arp`] and [`marker`]
 //! build the few frames that the gateway sends by itself.
+//!
+//! What it does not see, and does not claim to stop: lies above the network
+//! layer (mDNS, LLMNR and NetBIOS names, UPnP), IPX node addresses, tunnels
+//! inside IPv4 (6in4, GRE, IPsec), and, on the relay, whatever is inside
+//! fragments and sealed payloads, which the receiving members check.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(

@@ -99,7 +99,7 @@ pub struct Context<'a> {
     /// The registered MAC address of the player that sent the frame; `None`
     /// for frames from the gateway.
     pub sender: Option<MacAddr>,
-    /// All players of the room.
+    /// All players of the room, the checking player included.
     pub members: &'a dyn Members,
     /// Whose IP address is whose, where the place keeps such a table. Without
     /// one, only impossible source addresses are refused.

@@ -150,6 +150,22 @@ fn a_static_address_is_claimed_by_unanswered_probes() {
 }
 
 #[test]
+fn of_two_players_the_first_to_ask_gets_the_address() {
+    let mut table = Table::new(Confirmation::Probe);
+    let claim = |mac| arp(1, mac, PLAYER_IP, LAN_HOST_IP);
+    table.player_sends(PLAYER, &claim(PLAYER)).unwrap_err();
+    assert_eq!(table.standing(PLAYER_IP, OTHER_PLAYER), Standing::Anothers);
+    let probe = arp(1, OTHER_PLAYER, Ipv4Addr::UNSPECIFIED, PLAYER_IP);
+    assert_eq!(
+        table.player_sends(OTHER_PLAYER, &probe),
+        Err(DropReason::ArpSpoof)
+    );
+    table.pass(Duration::from_millis(250));
+    table.pass(Duration::from_millis(250));
+    assert_eq!(table.player_sends(PLAYER, &claim(PLAYER)), Ok(()));
+}
+
+#[test]
 fn a_players_own_arp_probe_starts_the_claim() {
     let mut table = Table::new(Confirmation::Probe);
     let probe = arp(1, PLAYER, Ipv4Addr::UNSPECIFIED, PLAYER_IP);
@@ -198,6 +214,9 @@ fn the_router_and_the_gateway_are_never_a_players() {
         table.lease(PLAYER, address, 600);
         assert_eq!(table.standing(address, PLAYER), Standing::Anothers);
     }
+    // Nor is a player reported under one.
+    let held: Vec<_> = table.bindings.addresses_of(PLAYER, table.now).collect();
+    assert!(held.is_empty(), "{held:?}");
 }
 
 #[test]

@@ -163,6 +163,22 @@ fn an_absent_checksum_stays_absent_and_a_wrong_one_is_not_repaired() {
 }
 
 #[test]
+fn a_checksum_that_comes_out_as_zero_is_sent_as_ones() {
+    // RFC 768: zero says that there is none. One transaction id of all makes
+    // the sum come out so.
+    let all_ones = (0..=u16::MAX).filter(|id| {
+        let mut message = dhcp(2, PLAYER, PLAYER_IP, &ACK);
+        message[4..6].copy_from_slice(&id.to_be_bytes());
+        let packet = udp_v4_checked((ROUTER_IP, 67), (PLAYER_IP, 68), &message);
+        let mut frame = v4_frame(PLAYER, ROUTER, &packet);
+        rewrite(&mut frame).unwrap();
+        assert_ne!(frame[40..42], [0, 0], "{id}");
+        frame[40..42] == [0xFF, 0xFF]
+    });
+    assert!(all_ones.count() > 0);
+}
+
+#[test]
 fn bytes_between_the_udp_and_the_ip_length_are_blank() {
     let message = dhcp(2, PLAYER, PLAYER_IP, &[&ACK[..], &MASK].concat());
     let mut datagram = udp(67, 68, &message);

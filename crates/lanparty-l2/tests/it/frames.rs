@@ -146,7 +146,10 @@ pub(crate) fn udp(from: u16, to: u16, data: &[u8]) -> Vec<u8> {
 
 pub(crate) fn udp_v4_checked(from: (Ipv4Addr, u16), to: (Ipv4Addr, u16), data: &[u8]) -> Vec<u8> {
     let mut datagram = udp(from.1, to.1, data);
-    let checksum = finish(sum(pseudo_v4(from.0, to.0, UDP, &datagram), &datagram));
+    let checksum = match finish(sum(pseudo_v4(from.0, to.0, UDP, &datagram), &datagram)) {
+        0 => 0xFFFF,
+        checksum => checksum,
+    };
     datagram[6..8].copy_from_slice(&checksum.to_be_bytes());
     ipv4(from.0, to.0, UDP, &datagram)
 }
