@@ -459,6 +459,27 @@ mod tests {
     }
 
     #[test]
+    fn a_fragment_is_not_split_beyond_the_last_offset() {
+        let fragment = |payload_len: usize| {
+            let header = FragmentHeader {
+                frame_id: 1,
+                offset: MAX_OFFSET - 1,
+                more: false,
+                relay_id_space: false,
+            };
+            let mut datagram = base(Kind::Fragment).encode().to_vec();
+            datagram.extend(header.encode());
+            datagram.extend(vec![0x22; ethernet::HEADER_LEN + payload_len]);
+            datagram
+        };
+        assert_eq!(pieces(&fragment(16), 32).len(), 2);
+        assert_eq!(
+            split(&fragment(17), 32, 0, false).unwrap_err(),
+            SplitError::TooLong
+        );
+    }
+
+    #[test]
     fn a_fragment_that_breaks_a_rule_is_refused() {
         let header = FragmentHeader {
             frame_id: 1,
