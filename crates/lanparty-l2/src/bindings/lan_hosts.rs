@@ -51,3 +51,30 @@ impl LanHosts {
 fn is_fresh(seen: Instant, now: Instant) -> bool {
     now.saturating_duration_since(seen) < AGEING
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    fn host(n: usize) -> IpAddr {
+        let [.., a, b] = n.to_be_bytes();
+        Ipv4Addr::new(10, 9, a, b).into()
+    }
+
+    #[test]
+    fn a_flood_of_forged_hosts_neither_grows_the_table_nor_pushes_out_real_ones() {
+        #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+        let now = Instant::now();
+        let mut hosts = LanHosts::default();
+        for n in 0..2 * CAPACITY {
+            hosts.see(host(n), now);
+        }
+        assert_eq!(hosts.seen.len(), CAPACITY);
+        assert!(hosts.contains(host(0), now));
+        let later = now + AGEING;
+        hosts.see(host(CAPACITY), later);
+        assert!(hosts.contains(host(CAPACITY), later), "the aged make room");
+        assert_eq!(hosts.seen.len(), 1);
+    }
+}

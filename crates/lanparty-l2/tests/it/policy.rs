@@ -771,6 +771,11 @@ fn ipv6_fragments_without_discovery_pass() {
         PlayerToLan,
         DropReason::MalformedIpv6,
     );
+    dropped(
+        &player_v6(&[(44, fragment_header(0x1FFF, false))], UDP, &[0; 16]),
+        PlayerToLan,
+        DropReason::MalformedIpv6,
+    );
     // A later fragment that overlaps could turn the options into another chain.
     for behind in [(60, options_header(0)), (44, fragment_header(0, true))] {
         let extensions = [(44, fragment_header(0, true)), behind];
