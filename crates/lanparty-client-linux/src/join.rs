@@ -81,7 +81,10 @@ pub(crate) fn join(arguments: &JoinArgs) -> Result<(), Failure> {
         limits: TransportLimits::default(),
     })
     .map_err(|error| match error {
-        BindError::Tls(error) => Failure::new(ExitCode::Certificate, error),
+        BindError::Tls(error) => {
+            let error = anyhow::Error::new(error).context("the relay cannot be trusted this way");
+            Failure::new(ExitCode::Certificate, error)
+        }
         error @ (BindError::AddressInUse(_)
         | BindError::PermissionDenied(_)
         | BindError::Socket { .. }) => Failure::new(ExitCode::Bind, error),

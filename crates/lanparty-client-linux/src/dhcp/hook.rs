@@ -11,6 +11,9 @@ use std::process::Command;
 
 use lanparty_os::netlink::Prefix;
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use rustix::thread::{
+    CapabilitySet, capabilities, configure_capability_in_ambient_set, set_capabilities,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::short_path::ShortPath;
@@ -47,6 +50,10 @@ pub(crate) fn run_client(mut arguments: impl Iterator<Item = OsString>) -> io::E
     let Some(program) = arguments.next() else {
         return io::Error::other("for internal use only");
     };
+    // Before the death signal, which a change of credentials would clear.
+    if let Err(error) = pass_on_capabilities() {
+        return error;
+    }
     // Survives the exec below: however this program ends, the client ends with
     // it. Not by force, because dhcpcd has helpers that only it can end.
     if let Err(error) = set_parent_process_death_signal(Some(Signal::TERM)) {
@@ -56,6 +63,29 @@ pub(crate) fn run_client(mut arguments: impl Iterator<Item = OsString>) -> io::E
         return io::Error::other("the program that started this has ended");
     }
     Command::new(program).args(arguments).exec()
+}
+
+/// DHCP clients open packet sockets and bind port 68. Where our own rights come
+/// from capabilities instead of root, they only pass them on as ambient ones.
+fn pass_on_capabilities() -> io::Result<()> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let wanted = [
+        CapabilitySet::NET_RAW,
+        CapabilitySet::NET_BIND_SERVICE,
+        CapabilitySet::NET_ADMIN,
+    ];
+    let mut sets = capabilities(None)?;
+    let have = wanted.map(|one| sets.permitted.intersection(one));
+    for one in have {
+        sets.inheritable.insert(one);
+    }
+    set_capabilities(None, sets)?;
+    for one in have.into_iter().filter(|one| !one.is_empty()) {
+        configure_capability_in_ambient_set(one, true)?;
+    }
+    Ok(())
 }
 
 /// True where this process was started as a DHCP client's hook.

@@ -37,9 +37,11 @@ impl Player {
                 if membership.gateway.is_none() {
                     self.say("no gateway is in the room yet, so the players are among themselves");
                 }
-                self.say(
-                    "this room has no key: whoever knows its name can join it, and the relay can read it",
-                );
+                if !self.ever_joined {
+                    self.say(
+                        "this room has no key: whoever knows its name can join it, and the relay can read it",
+                    );
+                }
             }
             SessionEvent::PeerJoined(peer) => {
                 self.say(&format!("{} {} is in the room", role(peer.role), peer.name));
