@@ -1,1 +1,3 @@
-//! See the manifest description.
+//! The stories are in `tests/stories`; this crate has no code of its own.
+
+#![forbid(unsafe_code)]

@@ -325,7 +325,7 @@ impl Party {
     pub fn rooms(&self) -> Result<serde_json::Value> {
         let relay = programs::find("lanparty-relay")?;
         let output = self.relay_node.sh(&format!(
-            "{} --state-dir {} rooms --json",
+            "{} rooms --json --state-dir {}",
             relay.display(),
             file("relay-state").display()
         ))?;

@@ -25,11 +25,10 @@ impl Process {
     /// When the program cannot be started.
     pub fn start(name: &str, mut command: Command) -> Result<Self> {
         let log = Path::new(sandbox::DIRECTORY).join(format!("{name}.log"));
-        let output = File::options()
-            .create(true)
-            .append(true)
-            .open(&log)
-            .with_context(|| format!("cannot write {}", log.display()))?;
+        // A program that is started again starts a new log, or its old words
+        // would be taken for its new ones.
+        let output =
+            File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let child = command
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)

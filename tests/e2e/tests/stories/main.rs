@@ -1,0 +1,23 @@
+//! The real programs on a real LAN, one story a test.
+//!
+//! Every test builds a party of its own in a sandbox, so tests share nothing
+//! and run in any order. Without root they are skipped and say so.
+
+#![expect(
+    clippy::print_stderr,
+    reason = "a failing story is read with its measurements"
+)]
+
+mod bridge_port;
+mod cleanup;
+mod dhcp;
+mod ethertypes;
+mod mdns;
+mod multicast;
+mod party;
+mod path_mtu;
+mod reconnect;
+mod refusals;
+mod rooms;
+mod switch;
+mod udp;
