@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use lanparty_ctrl::timers::PEER_ID_QUARANTINE;
 use lanparty_l2::bindings::{BindingEffect, Confirmation, IpBindings};
 use lanparty_l2::buckets::{LAN_FLOOD_DEFAULT, LanFloodBudget};
 use lanparty_l2::groups::MulticastGroups;
@@ -29,6 +30,13 @@ const LOOP_PROBE_INTERVAL: Duration = Duration::from_secs(5);
 const ESTABLISHED_AFTER: Duration = Duration::from_secs(12);
 /// The same alarm is not raised again within this time.
 const ALARM_INTERVAL: Duration = Duration::from_secs(60);
+
+/// A player that lost its connection finds its addresses again for this long,
+/// as long as the relay keeps its place. Asking the LAN anew would cost its
+/// first packets.
+const KEEP_ADDRESSES: Duration = PEER_ID_QUARANTINE;
+/// Players whose addresses are kept; the earliest to leave goes first.
+const MAX_DEPARTED: usize = 256;
 
 /// What becomes of a frame from the LAN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +77,8 @@ pub struct Bridge {
     host: HostView,
     players: BTreeMap<MacAddr, PeerId>,
     macs: BTreeMap<PeerId, MacAddr>,
+    /// Until when the addresses of players who lost their connection are kept.
+    departed: BTreeMap<MacAddr, Instant>,
     bindings: IpBindings,
     lan_macs: MacTable,
     flood: LanFloodBudget,
@@ -94,6 +104,7 @@ impl Bridge {
             },
             players: BTreeMap::new(),
             macs: BTreeMap::new(),
+            departed: BTreeMap::new(),
             bindings: IpBindings::new(Confirmation::Probe),
             lan_macs: MacTable::new(),
             flood: LanFloodBudget::new(LAN_FLOOD_DEFAULT, now),
@@ -216,17 +227,47 @@ impl Bridge {
     pub fn player_joined(&mut self, player: PeerId, mac: MacAddr, now: Instant) {
         self.players.insert(mac, player);
         self.macs.insert(player, mac);
+        self.departed.remove(&mac);
         self.refresh.add(mac, now, &mut self.rng);
     }
 
-    pub fn player_left(&mut self, player: PeerId) {
+    /// A player left; where not `for_good`, it may return soon.
+    pub fn player_left(&mut self, player: PeerId, for_good: bool, now: Instant) {
         let Some(mac) = self.macs.remove(&player) else {
             return;
         };
         self.players.remove(&mac);
         self.refresh.remove(mac);
         self.groups.forget_player(mac);
-        self.bindings.forget_player(mac);
+        if for_good {
+            self.bindings.forget_player(mac);
+            return;
+        }
+        self.departed.insert(mac, now + KEEP_ADDRESSES);
+        if self.departed.len() > MAX_DEPARTED {
+            self.forget_departed(|first, until| until <= first, now);
+        }
+    }
+
+    /// Forgets those whose time is up and, of the others, those that `too`
+    /// picks by the earliest end and their own.
+    fn forget_departed(&mut self, too: impl Fn(Instant, Instant) -> bool, now: Instant) {
+        let Some(first) = self.departed.values().min().copied() else {
+            return;
+        };
+        let bindings = &mut self.bindings;
+        self.departed.retain(|mac, until| {
+            let keep = *until > now && !too(first, *until);
+            if !keep {
+                bindings.forget_player(*mac);
+            }
+            keep
+        });
+    }
+
+    #[must_use]
+    pub fn player_count(&self) -> usize {
+        self.players.len()
     }
 
     /// The MAC addresses of the players in the room.
@@ -270,6 +311,7 @@ impl Bridge {
     /// Does what is due; see [`Self::next_wakeup`].
     pub fn tick(&mut self, now: Instant) {
         self.bindings.tick(now);
+        self.forget_departed(|_, _| false, now);
         while let Some(player) = self.refresh.poll(now, &mut self.rng) {
             if !self.lan_macs.contains(player, now) {
                 let frame = marker::refresh_frame(player, self.host.mac).to_vec();

@@ -121,7 +121,7 @@ impl Gateway {
                 };
                 let (peer, targets) = match verdict {
                     Ok(ToRoom::Player(peer)) => (Some(peer), 1),
-                    Ok(ToRoom::Everybody) => (None, bridge.player_macs().count()),
+                    Ok(ToRoom::Everybody) => (None, bridge.player_count()),
                     Ok(ToRoom::Nobody) => return,
                     Err(reason) => {
                         drops.add(reason);
@@ -233,8 +233,9 @@ impl Gateway {
                     self.members_changed = true;
                 }
             }
-            SessionEvent::PeerLeft { peer, .. } => {
-                self.bridge.player_left(peer.peer);
+            SessionEvent::PeerLeft { peer, reason } => {
+                let for_good = matches!(reason, CloseCode::Normal | CloseCode::Kicked);
+                self.bridge.player_left(peer.peer, for_good, now);
                 self.members_changed = true;
             }
             SessionEvent::Ended(End::Left) => self.end(Ok(())),

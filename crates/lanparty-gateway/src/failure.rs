@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use lanparty_client_core::End;
 use lanparty_ctrl::CloseCode;
+use lanparty_ctrl::room::RoomCodeError;
 use lanparty_lan::LanError;
 use lanparty_net::ResolveError;
 use lanparty_obs::ExitCode;
@@ -18,6 +19,13 @@ use lanparty_transport::{BindError, TlsSetupError};
 pub(crate) enum Failure {
     #[error("{0}")]
     Policy(String),
+    #[error("--room cannot be used: {0}")]
+    Room(#[from] RoomCodeError),
+    #[error(
+        "{} holds no certificate: {reason}; take the file that the relay wrote with --dev-cert-der-out",
+        path.display()
+    )]
+    Certificate { path: PathBuf, reason: String },
     #[error("{0}; {hint}", hint = .0.user_hint())]
     Lan(#[from] LanError),
     #[error("the interface {0} is gone; start the gateway again when it is back")]
@@ -28,17 +36,11 @@ pub(crate) enum Failure {
     Secret(#[from] PrivateFileError),
     #[error(transparent)]
     Lock(#[from] LockError),
-    #[error("cannot read {}: {source}; check --relay-ca-cert", path.display())]
-    ReadCertificate {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
     #[error("this gateway's identity cannot be used: {0}")]
     Identity(#[source] TlsSetupError),
-    #[error("{0}; check --relay")]
+    #[error(transparent)]
     Resolve(#[from] ResolveError),
-    #[error("{0}")]
+    #[error(transparent)]
     Transport(#[from] BindError),
     #[error("{0}")]
     Ended(End),
@@ -73,9 +75,8 @@ impl Failure {
             Self::StateDir(_) | Self::Secret(_) | Self::Lock(_) | Self::LocalSocket { .. } => {
                 ExitCode::State
             }
-            Self::ReadCertificate { .. } | Self::Transport(BindError::Tls(_)) => {
-                ExitCode::Certificate
-            }
+            Self::Room(_) => ExitCode::Configuration,
+            Self::Certificate { .. } | Self::Transport(BindError::Tls(_)) => ExitCode::Certificate,
             Self::Resolve(_) | Self::NoGateway { .. } => ExitCode::RelayUnreachable,
             Self::Ended(end) => end.exit_code(),
             Self::SecondGateway { .. } => CloseCode::LoopDetected.exit_code(),

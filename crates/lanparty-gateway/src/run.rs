@@ -1,16 +1,16 @@
 //! From the command line to the running gateway.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lanparty_client_core::{Session, SessionConfig, Splitter, rules_of, sign_card};
-use lanparty_ctrl::{DisplayName, Role, RoomId};
+use lanparty_ctrl::{DisplayName, Role, RoomCode, RoomId};
 use lanparty_lan::{Lan, LanOptions, LanPort};
 use lanparty_obs::diagnostics::MemberStatus;
 use lanparty_os::lock::Lock;
-use lanparty_os::{private_file, state_dir};
+use lanparty_os::{capabilities, private_file, state_dir};
 use lanparty_transport::reactor::Reactor;
 use lanparty_transport::{
-    ClientOptions, DeviceSeed, MemberIdentity, ServerTrust, Transport, TransportLimits,
+    BindError, ClientOptions, DeviceSeed, MemberIdentity, ServerTrust, Transport, TransportLimits,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -40,6 +40,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
 fn bridge(args: Run, policy: &PolicyArgs, state: &State) -> Result<(), Failure> {
     start_log(args.log_format);
     let policy = policy.room_policy().map_err(Failure::Policy)?;
+    let room: RoomCode = args.room.parse()?;
     let directory = open_state(state)?;
     let _lock = Lock::acquire(&directory.join(LOCK))?;
     let trust = trust(&args)?;
@@ -54,7 +55,7 @@ fn bridge(args: Run, policy: &PolicyArgs, state: &State) -> Result<(), Failure> 
         server_name: args.server_name.unwrap_or_else(|| args.relay.server_name()),
     };
     let seed = private_file::load_or_create(&directory.join(SEED), || rng.random())?;
-    let room_id = RoomId::derive(&args.room, None);
+    let room_id = RoomId::derive(&room, None);
     let identity =
         MemberIdentity::derive(&DeviceSeed(seed), &room_id.0).map_err(Failure::Identity)?;
     let mac = Some(lan.mac());
@@ -70,6 +71,10 @@ fn bridge(args: Run, policy: &PolicyArgs, state: &State) -> Result<(), Failure> 
         trust,
         bind: None,
         limits: TransportLimits::default(),
+    })
+    .map_err(|error| match (&args.relay_ca_cert, error) {
+        (Some(path), BindError::Tls(_)) => no_certificate(path, &"it is not a DER certificate"),
+        (_, error) => error.into(),
     })?;
     let mut splitter = Splitter::default();
     transport.set_splitter(Box::new(move |datagram, max_len, out| {
@@ -83,7 +88,7 @@ fn bridge(args: Run, policy: &PolicyArgs, state: &State) -> Result<(), Failure> 
     let bridge = Bridge::new(rules_of(&policy), StdRng::from_rng(&mut rng), now);
     let config = SessionConfig {
         role: Role::Gateway,
-        room: args.room,
+        room,
         mac,
         name: args.name.unwrap_or_else(host_name),
         agent: agent(),
@@ -94,6 +99,9 @@ fn bridge(args: Run, policy: &PolicyArgs, state: &State) -> Result<(), Failure> 
     let status = StatusSocket::bind(directory.join(SOCKET))?;
     let mut gateway = Gateway::new(relay, session, bridge, lan, status, console, &reactor)
         .map_err(system("set up the event loop"))?;
+    if let Err(error) = capabilities::drop_all_but(&[]) {
+        tracing::warn!(%error, "running with more rights than needed");
+    }
     lanparty_transport::run::run(&mut reactor, &mut transport, &mut gateway)
         .map_err(system("run the event loop"))?;
     gateway.into_outcome()
@@ -101,16 +109,20 @@ fn bridge(args: Run, policy: &PolicyArgs, state: &State) -> Result<(), Failure> 
 
 fn trust(args: &Run) -> Result<ServerTrust, Failure> {
     if let Some(path) = &args.relay_ca_cert {
-        let der = std::fs::read(path).map_err(|source| Failure::ReadCertificate {
-            path: path.clone(),
-            source,
-        })?;
+        let der = std::fs::read(path).map_err(|error| no_certificate(path, &error))?;
         return Ok(ServerTrust::certificate(der));
     }
     if args.relay_pin.is_empty() {
         return Ok(ServerTrust::SystemRoots);
     }
     Ok(ServerTrust::Pin(args.relay_pin.clone()))
+}
+
+fn no_certificate(path: &Path, reason: &dyn std::fmt::Display) -> Failure {
+    Failure::Certificate {
+        path: path.to_owned(),
+        reason: reason.to_string(),
+    }
 }
 
 fn open_state(state: &State) -> Result<PathBuf, Failure> {

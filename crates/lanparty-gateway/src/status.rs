@@ -5,15 +5,14 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lanparty_obs::diagnostics::MemberStatus;
-use rustix::net::sockopt::{set_socket_send_buffer_size, socket_peercred};
-use rustix::process::geteuid;
+use lanparty_os::peer;
+use rustix::net::sockopt::set_socket_send_buffer_size;
 
 use crate::failure::Failure;
 
@@ -57,7 +56,7 @@ impl StatusSocket {
         let Ok((stream, _)) = self.listener.accept() else {
             return;
         };
-        if !is_allowed(&stream) {
+        if !peer::is_trusted(&stream).unwrap_or(false) {
             tracing::warn!("another user asked for the status and was refused");
         } else if let Err(error) = write_answer(stream, status) {
             tracing::debug!(%error, "the status could not be written");
@@ -88,10 +87,6 @@ pub(crate) fn ask(path: &Path) -> Result<MemberStatus, Failure> {
         source,
     })?;
     serde_json::from_slice(&answer).map_err(Failure::Answer)
-}
-
-fn is_allowed(stream: &UnixStream) -> bool {
-    socket_peercred(stream.as_fd()).is_ok_and(|peer| peer.uid.is_root() || peer.uid == geteuid())
 }
 
 fn write_answer(mut stream: UnixStream, status: &MemberStatus) -> io::Result<()> {

@@ -140,8 +140,8 @@ fn frames_from_the_lan_go_to_whom_they_are_for() {
 #[test]
 fn an_empty_room_is_not_told_the_lans_broadcasts() {
     let mut party = party();
-    party.bridge.player_left(peer(1));
-    party.bridge.player_left(peer(2));
+    party.bridge.player_left(peer(1), true, party.now);
+    party.bridge.player_left(peer(2), true, party.now);
     let to_all = arp(LAN, [10, 0, 0, 1], [10, 0, 0, 7]);
     assert_eq!(party.lan_sends(&to_all), Ok(ToRoom::Nobody));
 }
@@ -212,7 +212,7 @@ fn the_switch_is_reminded_of_present_players_every_minute() {
     assert_eq!(refreshes(&first, ANN), 1, "soon after the join");
     let later = party.pass(Duration::from_secs(600));
     assert!((10..=12).contains(&refreshes(&later, ANN)));
-    party.bridge.player_left(peer(1));
+    party.bridge.player_left(peer(1), true, party.now);
     let rest = party.pass(Duration::from_secs(200));
     assert_eq!(refreshes(&rest, ANN), 0);
     assert!(refreshes(&rest, BEN) >= 3);
@@ -282,8 +282,44 @@ fn groups_are_reported_again_when_the_link_returns() {
         .map(|frame| frame[5])
         .collect();
     assert_eq!(reported, [1, 2]);
-    party.bridge.player_left(peer(1));
+    party.bridge.player_left(peer(1), true, party.now);
     party.bridge.link_up(party.now);
     let is_report = |frame: &[u8]| frame[..3] == [1, 0, 0x5E];
     assert!(!sent(&party.pass(Duration::ZERO)).any(is_report));
+}
+
+#[test]
+fn a_player_that_lost_its_connection_keeps_its_address_for_a_while() {
+    let mut party = party();
+    party.settle(7);
+    let frame = udp(LAN, ANN, [10, 0, 0, 7], [10, 0, 0, 1]);
+    party.bridge.player_left(peer(1), false, party.now);
+    assert_eq!(party.room_sends(&frame, 1), Err(DropReason::SourceId));
+    party.bridge.player_joined(peer(1), ANN, party.now);
+    assert_eq!(party.room_sends(&frame, 1), Ok(Target::Wire));
+    party.bridge.player_left(peer(1), false, party.now);
+    party.pass(KEEP_ADDRESSES + LOOP_PROBE_INTERVAL);
+    party.bridge.player_joined(peer(1), ANN, party.now);
+    assert_eq!(party.room_sends(&frame, 1), Err(DropReason::SourceIp));
+    party.settle(7);
+    party.bridge.player_left(peer(1), true, party.now);
+    party.bridge.player_joined(peer(1), ANN, party.now);
+    assert_eq!(party.room_sends(&frame, 1), Err(DropReason::SourceIp));
+}
+
+#[test]
+fn the_memory_of_departed_players_is_bounded() {
+    let mut party = party();
+    for number in 0..1_000_u16 {
+        let [high, low] = number.to_be_bytes();
+        let mac = MacAddr([2, 1, 0, 0, high, low]);
+        party
+            .bridge
+            .player_joined(peer(number + 10), mac, party.now);
+        party
+            .bridge
+            .player_left(peer(number + 10), false, party.now);
+        party.now += Duration::from_millis(10);
+        assert!(party.bridge.departed.len() <= MAX_DEPARTED);
+    }
 }
