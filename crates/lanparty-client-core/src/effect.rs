@@ -87,10 +87,13 @@ pub struct Membership {
 pub enum DisconnectCause {
     /// The relay closed it with an application code.
     Application { code: u64, message: String },
-    /// The relay's certificate is not the expected one.
+    /// The relay's certificate is not the expected one; a sentence with the
+    /// remedy.
     Certificate { reason: String },
     /// The relay speaks no common protocol (ALPN or QUIC version).
     VersionMismatch,
+    /// Nobody answered the first packets.
+    NoAnswer,
     /// Nothing was heard for too long.
     TimedOut,
     /// The relay has no memory of the connection: it was restarted.
@@ -176,12 +179,7 @@ impl std::fmt::Display for End {
                 }
                 write!(f, " (The relay says: {message})")
             }
-            Self::Certificate { reason } => write!(
-                f,
-                "The relay's certificate is not the expected one ({reason}). Check --relay, \
-                 --server-name and --relay-ca-cert, or ask the relay's operator for the current \
-                 certificate; do not join if nobody changed it."
-            ),
+            Self::Certificate { reason } => f.write_str(reason),
             Self::Version(Some(mismatch)) => write!(f, "{mismatch}"),
             Self::Version(None) => f.write_str(CloseCode::VersionMismatch.sentence()),
             Self::Protocol { reason } => write!(

@@ -162,6 +162,7 @@ impl Session {
             },
             DisconnectCause::Certificate { reason } => self.end(End::Certificate { reason }),
             DisconnectCause::VersionMismatch => self.end(End::Version(None)),
+            DisconnectCause::NoAnswer => self.lose(LostCause::NoAnswer, now),
             DisconnectCause::TimedOut => self.lose(LostCause::Silence, now),
             DisconnectCause::Reset => self.lose(LostCause::Restarted, now),
             DisconnectCause::Other { reason } => self.lose(LostCause::Other { reason }, now),
@@ -193,7 +194,7 @@ impl Session {
         if self.confirm_until.is_some_and(|until| until <= now) {
             self.confirm_until = None;
             for gone in self.roster.remove_unconfirmed() {
-                self.peer_gone(gone, CloseCode::Normal);
+                self.peer_gone(gone, CloseCode::ConnectionLost);
             }
         }
         match &mut self.state {

@@ -88,7 +88,7 @@ fn a_full_room_is_tried_again_when_the_relay_says() {
 fn a_wrong_certificate_is_final() {
     let mut member = Member::player(1);
     member.lose(DisconnectCause::Certificate {
-        reason: "unknown issuer".to_owned(),
+        reason: "not signed by anyone; check --relay-ca-cert".to_owned(),
     });
     let Some(SessionEvent::Ended(end)) = member.events.last() else {
         panic!("{:?}", member.events)
@@ -212,7 +212,7 @@ fn members_that_return_after_an_outage_never_left() {
         member.events,
         [SessionEvent::PeerLeft {
             peer: Box::new(player_info(3)),
-            reason: CloseCode::Normal,
+            reason: CloseCode::ConnectionLost,
         }]
     );
 }
