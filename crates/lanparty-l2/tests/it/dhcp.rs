@@ -190,6 +190,14 @@ fn bytes_between_the_udp_and_the_ip_length_are_blank() {
 }
 
 #[test]
+fn padding_behind_the_packet_is_blank() {
+    let mut frame = ack(&MASK);
+    frame.extend([3, 4, 10, 73, 42, 1]);
+    rewrite(&mut frame).unwrap();
+    assert_eq!(frame[frame.len() - 6..], [0; 6]);
+}
+
+#[test]
 fn the_servers_text_cannot_reach_a_shell() {
     let text = b"() { :;}; `reboot` $(x)\n";
     let mut option = vec![56, u8::try_from(text.len()).unwrap()];
