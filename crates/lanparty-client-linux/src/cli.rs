@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::dhcp::Kind;
+
 /// Joins a LAN party over the internet as if this computer were plugged in
 /// there.
 #[derive(Debug, Parser)]
@@ -86,6 +88,9 @@ pub(crate) struct JoinArgs {
     /// Ask no DHCP server; without --ip, configure no address at all.
     #[arg(long, env = "LANPARTY_NO_DHCP")]
     pub(crate) no_dhcp: bool,
+    /// Use this DHCP client instead of the first that is installed.
+    #[arg(long, value_name = "PROGRAM", env = "LANPARTY_DHCP_CLIENT")]
+    pub(crate) dhcp_client: Option<Kind>,
     /// What the others in the room see.
     #[arg(long, value_name = "TEXT", env = "LANPARTY_NAME")]
     pub(crate) name: Option<String>,

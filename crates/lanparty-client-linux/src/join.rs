@@ -82,7 +82,8 @@ pub(crate) fn join(arguments: &JoinArgs) -> Result<(), Failure> {
     })
     .map_err(|error| match error {
         BindError::Tls(error) => {
-            let error = anyhow::Error::new(error).context("the relay cannot be trusted this way");
+            let context = format!("cannot use {}", settings.trust_source);
+            let error = anyhow::Error::new(error).context(context);
             Failure::new(ExitCode::Certificate, error)
         }
         error @ (BindError::AddressInUse(_)

@@ -13,6 +13,7 @@ use lanparty_proto::MacAddr;
 use lanparty_transport::{Identity, ServerTrust};
 
 use crate::cli::JoinArgs;
+use crate::dhcp::Kind;
 use crate::failure::{Failure, OrExit as _};
 
 /// Everything that a person chose.
@@ -21,10 +22,13 @@ pub(crate) struct Settings {
     pub(crate) relay: RelayEndpoint,
     pub(crate) server_name: String,
     pub(crate) trust: ServerTrust,
+    /// Where the trust comes from, as a sentence about a failure names it.
+    pub(crate) trust_source: String,
     pub(crate) room: RoomCode,
     pub(crate) mac: Option<MacAddr>,
     pub(crate) tap_name: String,
     pub(crate) addressing: Addressing,
+    pub(crate) dhcp_client: Option<Kind>,
     pub(crate) name: DisplayName,
     pub(crate) status_json: bool,
     pub(crate) status_socket: Option<PathBuf>,
@@ -68,11 +72,13 @@ impl Settings {
                 .clone()
                 .unwrap_or_else(|| relay.server_name()),
             trust: trust(join).or_exit(ExitCode::Certificate)?,
+            trust_source: trust_source(join),
             relay,
             room,
             mac,
             tap_name: join.tap_name.clone(),
             addressing,
+            dhcp_client: join.dhcp_client,
             name: display_name(join.name.as_deref()).or_exit(ExitCode::Configuration)?,
             status_json: join.status_json,
             status_socket: join.status_socket.clone(),
@@ -121,6 +127,14 @@ fn trust(join: &JoinArgs) -> anyhow::Result<ServerTrust> {
         return Ok(ServerTrust::Pin(vec![Identity(hash)]));
     }
     Ok(ServerTrust::SystemRoots)
+}
+
+fn trust_source(join: &JoinArgs) -> String {
+    match (&join.relay_ca_cert, &join.relay_pin) {
+        (Some(path), _) => format!("the relay's certificate {}", path.display()),
+        (None, Some(_)) => "--relay-pin".to_owned(),
+        (None, None) => "this system's certificate authorities".to_owned(),
+    }
 }
 
 /// The given name must be right; the computer's own is only a default.

@@ -5,10 +5,12 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
+
 use super::hook;
 
 /// A DHCP client that Linux systems have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Kind {
     Udhcpc,
     Dhcpcd,
@@ -25,10 +27,12 @@ const DHCLIENT_CONF: &str = "dhclient.conf";
 const DHCPCD_CONF: &str = "dhcpcd.conf";
 
 impl Kind {
-    /// The client to use and where it is.
-    pub(crate) fn find() -> Option<(Self, PathBuf)> {
+    /// The client to use and where it is: the chosen one, or the first that
+    /// is installed.
+    pub(crate) fn find(chosen: Option<Self>) -> Option<(Self, PathBuf)> {
         let directories: Vec<PathBuf> = std::env::split_paths(SYSTEM_DIRECTORIES).collect();
-        PREFERENCE.into_iter().find_map(|kind| {
+        let wanted = |kind: &Self| chosen.is_none_or(|chosen| chosen == *kind);
+        PREFERENCE.into_iter().filter(wanted).find_map(|kind| {
             directories
                 .iter()
                 .map(|directory| directory.join(kind.program()))

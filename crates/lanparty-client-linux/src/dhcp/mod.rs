@@ -141,7 +141,7 @@ impl Drop for DhcpClient {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DhcpError {
     #[error(
-        "this machine has no DHCP client that can be used; install udhcpc, dhcpcd or isc-dhcp-client, or choose an address yourself with --ip"
+        "the DHCP client is not installed; install udhcpc, dhcpcd or isc-dhcp-client, or choose an address yourself with --ip"
     )]
     NoClient,
     #[error("cannot start the DHCP client")]

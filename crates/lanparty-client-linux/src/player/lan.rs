@@ -44,6 +44,7 @@ pub(super) struct Lan {
     journal: Option<Journal>,
     guard: Option<Guard<SystemTable>>,
     check_at: Option<Instant>,
+    dhcp_client: Option<Kind>,
     dhcp: Option<DhcpClient>,
     dhcp_restart: Option<Instant>,
     dhcp_directory: PathBuf,
@@ -70,6 +71,7 @@ impl Lan {
             journal: Some(journal),
             guard: None,
             check_at: None,
+            dhcp_client: settings.dhcp_client,
             dhcp: None,
             dhcp_restart: None,
             dhcp_directory: directory.join(DHCP_DIRECTORY),
@@ -223,7 +225,7 @@ impl Lan {
     }
 
     fn start_dhcp(&mut self, reactor: &Reactor, now: Instant) {
-        let started = self.dhcp_client().and_then(|client| {
+        let started = self.new_dhcp_client().and_then(|client| {
             reactor
                 .register(client.fd(), DHCP, Interest::Read)
                 .context("cannot listen to the DHCP client")?;
@@ -241,8 +243,8 @@ impl Lan {
         }
     }
 
-    fn dhcp_client(&self) -> anyhow::Result<DhcpClient> {
-        let (kind, program) = Kind::find().ok_or(DhcpError::NoClient)?;
+    fn new_dhcp_client(&self) -> anyhow::Result<DhcpClient> {
+        let (kind, program) = Kind::find(self.dhcp_client).ok_or(DhcpError::NoClient)?;
         let own = std::env::current_exe().context("cannot find the path of this program")?;
         let (name, directory) = (&self.tap_name, &self.dhcp_directory);
         Ok(DhcpClient::start((kind, &program), &own, name, directory)?)
