@@ -46,6 +46,10 @@ pub use tunnel::Splitter;
 /// doubles the gaps between its own first packets and a relay that returns
 /// should meet a fresh one; long enough for a handshake over 500 ms of RTT.
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a patient dial may take: one in four, for paths so slow that the
+/// others never get through. QUIC sends at 0, 1 and 3 s of it, so the relay's
+/// return still meets a packet within 4 s.
+pub const PATIENT_DIAL_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "where a test's clock starts")]

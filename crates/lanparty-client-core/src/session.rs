@@ -31,7 +31,7 @@ use crate::probes::{Probes, Rtt};
 use crate::roster::Roster;
 use crate::snapshot::{Budget, Phase, Readings, Snapshot};
 use crate::tunnel::Tunnel;
-use crate::{DIAL_TIMEOUT, SessionConfig};
+use crate::{DIAL_TIMEOUT, PATIENT_DIAL_TIMEOUT, SessionConfig};
 
 /// A Ping goes out when nothing was heard for this long, and again after it.
 pub const PING_AFTER: Duration = Duration::from_secs(1);
@@ -39,6 +39,8 @@ pub const PING_AFTER: Duration = Duration::from_secs(1);
 /// make a living relay answer within it; a relay that was killed and came
 /// back resets the connection even sooner.
 pub const SILENCE: Duration = Duration::from_secs(5);
+/// Every so many dials one is patient.
+const PATIENT_EVERY: u32 = 4;
 /// After a return, members that the relay does not list again for this long
 /// are gone. They have to notice the outage and return as well.
 pub const CONFIRM_WITHIN: Duration = Duration::from_secs(15);
@@ -332,8 +334,14 @@ impl Session {
     }
 
     fn dial(&mut self, now: Instant) {
+        let patient = self.backoff.failures() % PATIENT_EVERY == PATIENT_EVERY - 1;
+        let timeout = if patient {
+            PATIENT_DIAL_TIMEOUT
+        } else {
+            DIAL_TIMEOUT
+        };
         self.state = State::Dialling {
-            until: now + DIAL_TIMEOUT,
+            until: now + timeout,
         };
         self.effects.push_back(Effect::Dial);
     }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::harness::{Member, gateway_info, mac, peer, player_info, welcome};
-use lanparty_client_core::{DIAL_TIMEOUT, DisconnectCause, End, LostCause, SessionEvent, backoff};
+use lanparty_client_core::{
+    DisconnectCause, End, LostCause, PATIENT_DIAL_TIMEOUT, SessionEvent, backoff,
+};
 use lanparty_ctrl::{CloseCode, Message, PeerLeft, Ping, Reject, Restarting, Role};
 use lanparty_obs::ExitCode;
 
@@ -101,10 +103,10 @@ fn a_wrong_certificate_is_final() {
 fn an_unreachable_relay_is_dialled_often_at_first_and_rarely_later() {
     let mut member = Member::player(1);
     member.pass(SECOND * 60);
-    let gap = DIAL_TIMEOUT + backoff::EAGER_CAP;
+    let gap = PATIENT_DIAL_TIMEOUT + backoff::EAGER_CAP;
     assert!(member.dials.windows(2).all(|pair| pair[1] - pair[0] <= gap));
     let before = member.dials.len();
-    assert!(before >= 15, "{before}");
+    assert!(before >= 12, "{before}");
     member.pass(SECOND * 3_600);
     let later = member.dials.len() - before;
     assert!((100..300).contains(&later), "{later}");
@@ -283,6 +285,25 @@ fn a_message_at_the_wrong_time_ends_the_session() {
     assert_eq!(member.closes, [CloseCode::ProtocolError]);
     let is_end = |event: &SessionEvent| matches!(event, SessionEvent::Ended(End::Protocol { .. }));
     assert!(member.events.last().is_some_and(is_end));
+}
+
+#[test]
+fn a_slow_path_gets_a_patient_dial_now_and_then() {
+    let mut member = Member::player(1);
+    let mut longest = Duration::ZERO;
+    for _ in 0..8 {
+        let dialled = *member.dials.last().unwrap();
+        member.closes.clear();
+        while member.closes.is_empty() {
+            member.pass(Duration::from_millis(100));
+        }
+        longest = longest.max(member.now - dialled);
+        let attempts = member.dials.len();
+        while member.dials.len() == attempts {
+            member.pass(Duration::from_millis(100));
+        }
+    }
+    assert!(longest >= PATIENT_DIAL_TIMEOUT);
 }
 
 #[test]
