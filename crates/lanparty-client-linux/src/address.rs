@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use lanparty_obs::stats::AddressSource;
-use lanparty_os::netlink::Prefix;
+use lanparty_os::Prefix;
 use lanparty_proto::MacAddr;
 
 use crate::arp::Arp;

@@ -8,7 +8,7 @@ use lanparty_client_route::plan::Overlap;
 use lanparty_ctrl::{DisplayName, RoomCode, hex};
 use lanparty_net::RelayEndpoint;
 use lanparty_obs::ExitCode;
-use lanparty_os::netlink::Prefix;
+use lanparty_os::Prefix;
 use lanparty_proto::MacAddr;
 use lanparty_transport::{Identity, ServerTrust};
 

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use lanparty_os::netlink::{MAIN_TABLE, Prefix};
+use lanparty_os::Prefix;
 
 use crate::guard::{RouteError, Table};
 use crate::plan::{Entry, Hop, Lookup, Snapshot, Step};
@@ -44,7 +44,7 @@ impl FakeTable {
             .min_by_key(|entry| (std::cmp::Reverse(entry.destination.length), entry.metric))?;
         Some(Lookup {
             hop: best.hop,
-            table: MAIN_TABLE,
+            policy_table: None,
             local: self.addresses.iter().any(|(_, own)| own.address == to),
         })
     }

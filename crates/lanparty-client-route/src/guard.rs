@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use lanparty_os::netlink::Prefix;
+use lanparty_os::Prefix;
 
 use crate::plan::{self, Captured, Goal, Hop, HostRoute, Overlap, Pin, Snapshot, Step};
 

@@ -18,6 +18,9 @@ use crate::plan::{Entry, Hop, HostRoute, Lookup, Snapshot, Step, TO_THE_TAP};
 /// party LAN and another network claim the same addresses, the party wins.
 const TAP_METRIC: u32 = 50;
 
+/// `RT_TABLE_LOCAL`: this machine's own addresses.
+const LOCAL_TABLE: u32 = 255;
+
 /// The tables of the network namespace in which it was opened.
 #[derive(Debug)]
 pub struct SystemTable {
@@ -160,8 +163,8 @@ pub struct TapSide {
 }
 
 impl TapSide {
-    /// Closes the TAP to router advertisements and redirects, and keeps the
-    /// machine's other addresses from being announced on it.
+    /// Closes the TAP to router advertisements, redirects and forwarding, and
+    /// keeps the machine's other addresses from being announced on it.
     ///
     /// # Errors
     /// When a switch cannot be set.
@@ -169,6 +172,12 @@ impl TapSide {
         let switches = [
             (Family::V4, "accept_redirects", "0"),
             (Family::V4, "send_redirects", "0"),
+            // Nobody at the party reaches the player's home through this machine,
+            // even where it is a router (containers make it one).
+            (Family::V4, "forwarding", "0"),
+            (Family::V4, "accept_source_route", "0"),
+            (Family::V4, "proxy_arp", "0"),
+            (Family::V6, "forwarding", "0"),
             // Answer ARP only for the TAP's own address, and ask only with it.
             (Family::V4, "arp_ignore", "1"),
             (Family::V4, "arp_announce", "2"),
@@ -285,7 +294,7 @@ fn lookup(route: &Route) -> Option<Lookup> {
             source: None,
             ..hop(route)?
         },
-        table: route.table,
+        policy_table: Some(route.table).filter(|table| ![MAIN_TABLE, LOCAL_TABLE].contains(table)),
         local: route.kind == RouteKind::Local,
     })
 }

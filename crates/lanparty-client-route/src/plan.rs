@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use lanparty_os::netlink::{MAIN_TABLE, Prefix};
+use lanparty_os::Prefix;
 
 /// IPv4 limited broadcast and multicast: games announce themselves with both,
 /// and without these routes they would leave by the default route.
@@ -46,7 +46,8 @@ pub struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lookup {
     pub hop: Hop,
-    pub table: u32,
+    /// Set where policy routing has sent the packet past the main table.
+    pub policy_table: Option<u32>,
     /// The destination is one of this machine's addresses.
     pub local: bool,
 }
@@ -153,11 +154,11 @@ fn pin(snapshot: &Snapshot, goal: &Goal) -> Pin {
         return Pin::ThisMachine;
     }
     if let Some(lookup) = snapshot.to_relay
-        && lookup.table != MAIN_TABLE
+        && let Some(table) = lookup.policy_table
         && lookup.hop.interface != goal.tap
     {
         return Pin::PolicyRouted {
-            table: lookup.table,
+            table,
             interface: lookup.hop.interface,
         };
     }
@@ -402,7 +403,7 @@ mod tests {
         let mut snapshot = home();
         snapshot.to_relay = Some(Lookup {
             hop: hop(12, None),
-            table: 51_820,
+            policy_table: Some(51_820),
             local: false,
         });
         let plan = plan(&snapshot, &goal(), None);
@@ -420,7 +421,7 @@ mod tests {
         snapshot.routes.clear();
         snapshot.to_relay = Some(Lookup {
             hop: hop(WIFI, Some("192.168.1.1")),
-            table: MAIN_TABLE,
+            policy_table: None,
             local: false,
         });
         assert_eq!(plan(&snapshot, &goal(), None).pin, Pin::Own(held()));
@@ -481,7 +482,7 @@ mod tests {
         assert_eq!(verify(&snapshot, &goal()), Ok(()));
         snapshot.to_relay = Some(Lookup {
             hop: hop(TAP, None),
-            table: MAIN_TABLE,
+            policy_table: None,
             local: false,
         });
         assert!(verify(&snapshot, &goal()).is_err());

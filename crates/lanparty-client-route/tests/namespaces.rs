@@ -91,6 +91,23 @@ fn broadcasts_and_multicasts_leave_by_the_tap_and_its_address_can_change() {
 }
 
 #[test]
+fn nobody_reaches_the_players_home_through_the_tap() {
+    in_namespace("forwarding", |_| {
+        sh("echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding");
+        TapSide::fence("lanpltap", index("lanpltap")).unwrap();
+        for family in ["ipv4", "ipv6"] {
+            let forwards = |interface: &str| {
+                sh(&format!(
+                    "cat /proc/sys/net/{family}/conf/{interface}/forwarding"
+                ))
+            };
+            assert_eq!(forwards("lanpltap").trim(), "0");
+            assert_eq!(forwards("lanplwan").trim(), "1", "not ours to change");
+        }
+    });
+}
+
+#[test]
 fn the_tap_accepts_no_router_advertisements() {
     in_namespace("fence", |_| {
         TapSide::fence("lanpltap", index("lanpltap")).unwrap();
