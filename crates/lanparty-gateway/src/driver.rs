@@ -1,12 +1,13 @@
 //! The program on the loop: moves frames between the LAN, the bridge, the
 //! session and the relay, and decides nothing about them.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use lanparty_client_core::{DisconnectCause, Effect, End, Readings, Session, SessionEvent};
 use lanparty_ctrl::{CloseCode, Role};
-use lanparty_lan::{FromLan, HostReach, Lan, LanPort, LinkEvent};
+use lanparty_lan::{FromLan, HostReach, Lan, LanPort, LinkEvent, Received};
 use lanparty_obs::DropReason;
 use lanparty_obs::diagnostics::{GatewayStatus, MemberStatus, PeerStatus, RelayStatus};
 use lanparty_obs::drops::DropCounts;
@@ -29,8 +30,13 @@ const LINK: Token = Token(2);
 const SIGNALS: Token = Token(3);
 const STATUS: Token = Token(4);
 
-/// Packets read from the LAN in one turn, so that the relay's side gets its.
-const LAN_BUDGET: usize = 64;
+/// Packets read from the LAN at a time; each may be a superframe of 64 KB.
+const LAN_BATCH: usize = 4;
+/// Bytes read from the LAN in one turn, half of what a connection's queue
+/// holds: reading more than is sent in between would only overflow it.
+const LAN_TURN_BYTES: usize = 256 * 1_024;
+/// Batches read in one turn, so that small frames leave the relay its turn.
+const LAN_TURN_BATCHES: usize = 16;
 /// Between two looks at what the host should be told.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -112,9 +118,11 @@ impl Gateway {
             drops,
             ..
         } = self;
+        let bytes_read = Cell::new(0_usize);
         let mut sink = |from_lan: FromLan<'_>| match from_lan {
             FromLan::Dropped(reason) => drops.add(reason),
             FromLan::Frame { frame, origin } => {
+                bytes_read.set(bytes_read.get() + frame.len());
                 let verdict = bridge.from_lan(frame, origin, now);
                 let record = |peer, action| {
                     trace_frame(room, Direction::LanToPlayer, peer, frame, action);
@@ -139,8 +147,15 @@ impl Gateway {
                 let _ = session.outgoing(frame, max_datagram, now, &mut send);
             }
         };
-        if let Err(error) = lan.receive(LAN_BUDGET, &mut sink) {
-            self.end(Err(Failure::System("read from the LAN", error)));
+        for _ in 0..LAN_TURN_BATCHES {
+            match lan.receive(LAN_BATCH, &mut sink) {
+                Ok(Received::More) if bytes_read.get() < LAN_TURN_BYTES => {}
+                Ok(Received::More | Received::Drained) => break,
+                Err(error) => {
+                    self.end(Err(Failure::System("read from the LAN", error)));
+                    break;
+                }
+            }
         }
     }
 
