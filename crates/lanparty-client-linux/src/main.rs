@@ -14,6 +14,7 @@ mod join;
 mod link_local;
 mod network_manager;
 mod player;
+mod resolver;
 mod settings;
 mod short_path;
 mod status;

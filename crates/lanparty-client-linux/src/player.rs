@@ -31,6 +31,7 @@ use rustix::process::Signal;
 
 use crate::arp::Arp;
 use crate::failure::Failure;
+use crate::resolver::Resolver;
 use crate::settings::Settings;
 use crate::status::StatusServer;
 use lan::Lan;
@@ -49,6 +50,10 @@ const SECOND: Duration = Duration::from_secs(1);
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(60);
 /// A relay that was never reached by then is reported as unreachable.
 const FIRST_JOIN_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Failed attempts after which the relay's name is looked up again: it may
+/// have moved.
+const RESOLVE_EVERY: u32 = 3;
 
 /// What the player is made of.
 pub(crate) struct Parts {
@@ -72,6 +77,7 @@ pub(crate) struct Player {
     status: StatusServer,
     signals: Signals,
     remotes: Vec<SocketAddr>,
+    resolver: Resolver,
     dials: usize,
     conn: Option<ConnId>,
     /// The address that was dialled last.
@@ -103,6 +109,7 @@ impl Player {
             parts.journal,
         );
         Ok(Self {
+            resolver: Resolver::new(parts.settings.relay.clone()),
             settings: parts.settings,
             session: parts.session,
             tap: parts.tap,
@@ -227,6 +234,9 @@ impl Player {
                     "the relay {relay} does not answer; check its name and port, and whether this network lets UDP through"
                 );
                 self.leave(cx, Err(Failure::new(ExitCode::RelayUnreachable, failure)));
+            }
+            SessionEvent::Retrying { attempt, .. } if attempt % RESOLVE_EVERY == 0 => {
+                self.resolver.ask();
             }
             SessionEvent::Lost { .. }
             | SessionEvent::PeerJoined(_)
@@ -428,6 +438,9 @@ impl App for Player {
         }
         if self.next_second <= cx.now {
             self.next_second = cx.now + SECOND;
+            if let Some(remotes) = self.resolver.poll() {
+                self.remotes = remotes;
+            }
             self.set_readings(cx);
             self.every_second(cx.now);
         }
