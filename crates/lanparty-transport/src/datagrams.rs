@@ -205,3 +205,24 @@ fn lead(conn: &Connection) -> usize {
         .unwrap_or(usize::MAX)
         .clamp(MIN_LEAD_BYTES, MAX_LEAD_BYTES)
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any moment will do")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_datagram_that_must_wait_does_not_keep_its_receive_buffer() {
+        let now = Instant::now();
+        let mut outgoing = Outgoing::new(QueueLimits::default());
+        let quick = Bytes::from(vec![0; 1_000]);
+        outgoing.push(now, FlowKey::default(), quick.clone());
+        assert!(!quick.is_unique());
+        while outgoing.queue_bytes() <= COPY_ABOVE {
+            outgoing.push(now, FlowKey::default(), Bytes::from(vec![0; 1_000]));
+        }
+        let slow = Bytes::from(vec![0; 1_000]);
+        outgoing.push(now, FlowKey::default(), slow.clone());
+        assert!(slow.is_unique());
+    }
+}

@@ -62,6 +62,8 @@ fn turns(reactor: &mut Reactor, transport: &mut Transport, app: &mut impl App) -
     let mut interest = Interest::Read;
     let mut ready: Vec<Ready> = Vec::new();
     let mut linger: Option<Instant> = None;
+    // What was begun before the loop, as the first connection attempt.
+    transport.flush(reactor.now());
     loop {
         let wanted = if transport.wants_write() {
             Interest::Both

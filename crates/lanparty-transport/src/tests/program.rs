@@ -152,3 +152,57 @@ fn two_programs_talk_and_the_last_close_arrives() {
         })
     );
 }
+
+/// Connects and does nothing.
+struct Idle {
+    until: Instant,
+    turns: u32,
+    is_done: bool,
+}
+
+impl App for Idle {
+    fn transport_event(&mut self, _cx: &mut Context<'_>, _event: Event) {}
+
+    fn ready(&mut self, _cx: &mut Context<'_>, _ready: Ready) {}
+
+    fn wakeup(&mut self, cx: &mut Context<'_>) {
+        self.is_done = true;
+        cx.transport.close_all(cx.now, 0, "");
+    }
+
+    fn next_wakeup(&mut self) -> Option<Instant> {
+        (!self.is_done).then_some(self.until)
+    }
+
+    fn before_flush(&mut self, _cx: &mut Context<'_>) {
+        self.turns += 1;
+    }
+
+    fn finished(&self) -> bool {
+        self.is_done
+    }
+}
+
+#[test]
+fn an_idle_connection_costs_nothing() {
+    let setup = Setup::default();
+    let mut server = listen(&setup);
+    let address = server.local_address();
+    let echo = thread::spawn(move || {
+        let mut echo = Echo::default();
+        run(&mut Reactor::new().unwrap(), &mut server, &mut echo).unwrap();
+    });
+    let mut reactor = Reactor::new().unwrap();
+    let mut dialler = client(trust(), &setup.client_limits);
+    let now = reactor.now();
+    dialler.connect(now, address, "localhost").unwrap();
+    let mut idle = Idle {
+        until: now + Duration::from_millis(1_500),
+        turns: 0,
+        is_done: false,
+    };
+    run(&mut reactor, &mut dialler, &mut idle).unwrap();
+    echo.join().unwrap();
+    // The handshake, path MTU discovery and a few timers.
+    assert!(idle.turns < 100, "{} turns", idle.turns);
+}
