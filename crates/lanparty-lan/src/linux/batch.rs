@@ -78,11 +78,12 @@ impl ReceiveBatch {
         }
     }
 
-    /// Reads what is there without waiting and passes each packet on; returns
-    /// their number.
+    /// Reads what is there, up to `most` packets, without waiting and passes
+    /// each packet on; returns their number.
     pub(super) fn receive<F: AsFd>(
         &mut self,
         fd: F,
+        most: usize,
         mut each: impl FnMut(Packet<'_>),
     ) -> io::Result<usize> {
         let mut parts = [[EMPTY_PART; 2]; RECEIVE_BATCH];
@@ -104,7 +105,7 @@ impl ReceiveBatch {
             libc::recvmmsg(
                 fd.as_fd().as_raw_fd(),
                 messages.as_mut_ptr(),
-                RECEIVE_BATCH as libc::c_uint,
+                most.min(RECEIVE_BATCH) as libc::c_uint,
                 libc::MSG_DONTWAIT,
                 std::ptr::null_mut(),
             )

@@ -95,10 +95,12 @@ impl PacketSocket {
     ) -> io::Result<Received> {
         let mut left = budget;
         while left > 0 {
-            match self.batch.receive(&self.fd, |packet| deliver(packet, sink)) {
+            let most = left.min(ReceiveBatch::CAPACITY);
+            let batch = &mut self.batch;
+            match batch.receive(&self.fd, most, |packet| deliver(packet, sink)) {
                 Ok(count) => {
                     *packets_in += count as u64;
-                    if count < ReceiveBatch::CAPACITY {
+                    if count < most {
                         return Ok(Received::Drained);
                     }
                     left = left.saturating_sub(count);
