@@ -80,6 +80,8 @@ pub(crate) struct Player {
     resolver: Resolver,
     dials: usize,
     conn: Option<ConnId>,
+    /// The largest datagram that the path carries, as of this turn.
+    max_datagram: usize,
     /// The address that was dialled last.
     remote: Option<SocketAddr>,
     mtu: u16,
@@ -119,6 +121,7 @@ impl Player {
             remotes: parts.remotes,
             dials: 0,
             conn: None,
+            max_datagram: 0,
             remote: None,
             mtu: DEFAULT_TAP_MTU,
             carrier: false,
@@ -297,11 +300,9 @@ impl Player {
             session,
             drops,
             conn,
+            max_datagram,
             ..
         } = self;
-        let max_datagram = conn
-            .and_then(|conn| cx.transport.max_datagram_size(conn))
-            .unwrap_or(0);
         let (transport, now) = (&mut *cx.transport, cx.now);
         let mut sink = |key, bytes| {
             if let Some(conn) = *conn {
@@ -311,7 +312,7 @@ impl Player {
         let received = tap.receive(TAP_BUDGET, &mut |from| match from {
             FromTap::Frame(frame) => {
                 // The session has counted what it refuses.
-                let _counted = session.outgoing(frame, max_datagram, now, &mut sink);
+                let _counted = session.outgoing(frame, *max_datagram, now, &mut sink);
             }
             FromTap::Dropped(reason) => drops.add(reason),
         });
@@ -322,13 +323,16 @@ impl Player {
     }
 
     /// A frame of the room goes to this machine.
-    fn datagram(&mut self, cx: &mut Context<'_>, conn: ConnId, bytes: &[u8]) {
-        let max_datagram = cx.transport.max_datagram_size(conn).unwrap_or(0);
+    fn datagram(&mut self, cx: &mut Context<'_>, bytes: &[u8]) {
         let Self {
-            tap, session, lan, ..
+            tap,
+            session,
+            lan,
+            max_datagram,
+            ..
         } = self;
         let mut heard = None;
-        let _counted = session.incoming(bytes, max_datagram, cx.now, &mut |frame, _| {
+        let _counted = session.incoming(bytes, *max_datagram, cx.now, &mut |frame, _| {
             if lan.listens() {
                 heard = Arp::parse(frame);
             }
@@ -343,10 +347,18 @@ impl Player {
     /// A frame that did not come from the adapter, such as an ARP probe.
     fn send_own(&mut self, cx: &mut Context<'_>, frame: &mut [u8]) {
         let Some(conn) = self.conn else { return };
-        let max_datagram = cx.transport.max_datagram_size(conn).unwrap_or(0);
         let (transport, now) = (&mut *cx.transport, cx.now);
         let mut sink = |key, bytes| transport.send_datagram(now, conn, key, bytes);
-        let _counted = self.session.outgoing(frame, max_datagram, now, &mut sink);
+        let _counted = self.session.outgoing(frame, self.max_datagram, now, &mut sink);
+    }
+
+    /// Once a turn, because every frame needs to know. Where the path shrinks
+    /// meanwhile, the transport's splitter puts it right.
+    fn measure_path(&mut self, cx: &mut Context<'_>) {
+        let size = self
+            .conn
+            .and_then(|conn| cx.transport.max_datagram_size(conn));
+        self.max_datagram = size.unwrap_or(0);
     }
 
     fn set_readings(&mut self, cx: &mut Context<'_>) {
@@ -379,14 +391,14 @@ impl App for Player {
     fn transport_event(&mut self, cx: &mut Context<'_>, event: Event) {
         match event {
             Event::Connected { conn, .. } if self.conn == Some(conn) => {
-                let budget = cx.transport.max_datagram_size(conn).unwrap_or(0);
-                self.session.connected(budget, cx.now);
+                self.measure_path(cx);
+                self.session.connected(self.max_datagram, cx.now);
             }
             Event::Control { conn, bytes } if self.conn == Some(conn) => {
                 self.session.control(&bytes, cx.now);
             }
             Event::Datagram { conn, bytes } if self.conn == Some(conn) => {
-                self.datagram(cx, conn, &bytes);
+                self.datagram(cx, &bytes);
             }
             Event::Closed {
                 conn,
@@ -460,6 +472,7 @@ impl App for Player {
     fn before_flush(&mut self, cx: &mut Context<'_>) {
         self.drops.add_n(DropReason::TapWrite, self.tap.flush());
         self.carry_out(cx);
+        self.measure_path(cx);
     }
 
     fn finished(&self) -> bool {
