@@ -244,20 +244,17 @@ impl Bridge {
             return;
         }
         self.departed.insert(mac, now + KEEP_ADDRESSES);
-        if self.departed.len() > MAX_DEPARTED {
-            self.forget_departed(|first, until| until <= first, now);
-        }
+        self.forget_departed(now);
     }
 
-    /// Forgets those whose time is up and, of the others, those that `too`
-    /// picks by the earliest end and their own.
-    fn forget_departed(&mut self, too: impl Fn(Instant, Instant) -> bool, now: Instant) {
-        let Some(first) = self.departed.values().min().copied() else {
-            return;
-        };
+    /// Forgets those whose time is up, and the earliest where they are too many.
+    fn forget_departed(&mut self, now: Instant) {
+        let is_full = self.departed.len() > MAX_DEPARTED;
+        let earliest = self.departed.values().min().copied();
+        let surplus = earliest.filter(|_| is_full);
         let bindings = &mut self.bindings;
         self.departed.retain(|mac, until| {
-            let keep = *until > now && !too(first, *until);
+            let keep = *until > now && Some(*until) != surplus;
             if !keep {
                 bindings.forget_player(*mac);
             }
@@ -311,7 +308,7 @@ impl Bridge {
     /// Does what is due; see [`Self::next_wakeup`].
     pub fn tick(&mut self, now: Instant) {
         self.bindings.tick(now);
-        self.forget_departed(|_, _| false, now);
+        self.forget_departed(now);
         while let Some(player) = self.refresh.poll(now, &mut self.rng) {
             if !self.lan_macs.contains(player, now) {
                 let frame = marker::refresh_frame(player, self.host.mac).to_vec();

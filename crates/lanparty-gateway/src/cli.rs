@@ -17,7 +17,10 @@ use lanparty_transport::Identity;
     name = "lanparty-gateway",
     version,
     args_conflicts_with_subcommands = true,
-    subcommand_negates_reqs = true
+    subcommand_negates_reqs = true,
+    after_help = "Exit codes: 0 done, 2 usage, 3 room code, 4 certificate, 5 network interface, \
+                  7 missing capability, 8 relay unreachable, 9 version mismatch, 10 rejected, \
+                  11 state directory, 1 anything else."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]

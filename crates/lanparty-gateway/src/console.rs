@@ -98,7 +98,9 @@ impl Console {
         let cause = cause.to_string();
         if was_joined {
             self.failures = 0;
-            say(Status::RelayLost { cause: &cause });
+            say(format_args!(
+                "the connection to the relay is lost: {cause}; this computer stays on the LAN meanwhile"
+            ));
         } else {
             self.failures = self.failures.saturating_add(1);
             if Self::tells_attempt(self.failures) {
