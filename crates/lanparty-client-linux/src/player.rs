@@ -349,7 +349,9 @@ impl Player {
         let Some(conn) = self.conn else { return };
         let (transport, now) = (&mut *cx.transport, cx.now);
         let mut sink = |key, bytes| transport.send_datagram(now, conn, key, bytes);
-        let _counted = self.session.outgoing(frame, self.max_datagram, now, &mut sink);
+        let _counted = self
+            .session
+            .outgoing(frame, self.max_datagram, now, &mut sink);
     }
 
     /// Once a turn, because every frame needs to know. Where the path shrinks

@@ -1,9 +1,10 @@
 //! What the running client shows to other programs and to people.
 
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -172,6 +173,8 @@ impl StatusServer {
             Ok(()) | Err(_) => {}
         }
         let listener = UnixListener::bind(short.path())?;
+        // Who is at the party is nobody else's business on this computer.
+        fs::set_permissions(path, Permissions::from_mode(0o600))?;
         listener.set_nonblocking(true)?;
         Ok(Self {
             listener,
@@ -233,6 +236,8 @@ mod tests {
         let path = directory.path().join(SOCKET_NAME);
         fs::write(&path, "left by a crash").unwrap();
         let server = StatusServer::bind(&path).unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
         let asked = std::thread::spawn({
             let path = path.clone();
             move || ask(&path).unwrap()

@@ -8,6 +8,8 @@
 //!
 //! It never touches resolv.conf, default routes or other interfaces.
 
+#![forbid(unsafe_code)]
+
 pub mod fake;
 mod guard;
 pub mod plan;

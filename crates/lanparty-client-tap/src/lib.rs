@@ -8,6 +8,8 @@
 //! The device lives exactly as long as the [`Tap`]: whatever ends the process
 //! takes the adapter, its addresses and its routes with it.
 
+#![forbid(unsafe_code)]
+
 mod error;
 pub mod fake;
 
