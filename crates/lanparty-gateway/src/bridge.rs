@@ -31,11 +31,11 @@ const ESTABLISHED_AFTER: Duration = Duration::from_secs(12);
 /// The same alarm is not raised again within this time.
 const ALARM_INTERVAL: Duration = Duration::from_secs(60);
 
-/// A player that lost its connection finds its addresses again for this long,
+/// A player that lost its connection finds its addresses and groups again for
 /// as long as the relay keeps its place. Asking the LAN anew would cost its
 /// first packets.
-const KEEP_ADDRESSES: Duration = PEER_ID_QUARANTINE;
-/// Players whose addresses are kept; the earliest to leave goes first.
+const KEEP_DEPARTED: Duration = PEER_ID_QUARANTINE;
+/// Players for whom that is kept; the earliest to leave goes first.
 const MAX_DEPARTED: usize = 256;
 
 /// What becomes of a frame from the LAN.
@@ -77,7 +77,7 @@ pub struct Bridge {
     host: HostView,
     players: BTreeMap<MacAddr, PeerId>,
     macs: BTreeMap<PeerId, MacAddr>,
-    /// Until when the addresses of players who lost their connection are kept.
+    /// Players who lost their connection, and until when they may return.
     departed: BTreeMap<MacAddr, Instant>,
     bindings: IpBindings,
     lan_macs: MacTable,
@@ -227,8 +227,11 @@ impl Bridge {
     pub fn player_joined(&mut self, player: PeerId, mac: MacAddr, now: Instant) {
         self.players.insert(mac, player);
         self.macs.insert(player, mac);
-        self.departed.remove(&mac);
         self.refresh.add(mac, now, &mut self.rng);
+        // Its machine noticed nothing and will not report by itself.
+        if self.departed.remove(&mac).is_some() {
+            self.report_groups(mac, now);
+        }
     }
 
     /// A player left; where not `for_good`, it may return soon.
@@ -238,12 +241,12 @@ impl Bridge {
         };
         self.players.remove(&mac);
         self.refresh.remove(mac);
-        self.groups.forget_player(mac);
         if for_good {
             self.bindings.forget_player(mac);
+            self.groups.forget_player(mac);
             return;
         }
-        self.departed.insert(mac, now + KEEP_ADDRESSES);
+        self.departed.insert(mac, now + KEEP_DEPARTED);
         self.forget_departed(now);
     }
 
@@ -252,11 +255,12 @@ impl Bridge {
         let is_full = self.departed.len() > MAX_DEPARTED;
         let earliest = self.departed.values().min().copied();
         let surplus = earliest.filter(|_| is_full);
-        let bindings = &mut self.bindings;
+        let (bindings, groups) = (&mut self.bindings, &mut self.groups);
         self.departed.retain(|mac, until| {
             let keep = *until > now && Some(*until) != surplus;
             if !keep {
                 bindings.forget_player(*mac);
+                groups.forget_player(*mac);
             }
             keep
         });
@@ -275,22 +279,27 @@ impl Bridge {
     /// The cable is in again: the switch has forgotten the players.
     pub fn link_up(&mut self, now: Instant) {
         self.refresh.restart(now, &mut self.rng);
-        for &player in self.players.keys() {
-            let mut v4 = None;
-            let mut link_local = None;
-            for address in self.bindings.addresses_of(player, now) {
-                match address {
-                    IpAddr::V4(address) => v4 = Some(address),
-                    IpAddr::V6(address) if address.is_unicast_link_local() => {
-                        link_local = Some(address);
-                    }
-                    IpAddr::V6(_) => {}
+        let players: Vec<MacAddr> = self.player_macs().collect();
+        for player in players {
+            self.report_groups(player, now);
+        }
+    }
+
+    fn report_groups(&mut self, player: MacAddr, now: Instant) {
+        let mut v4 = None;
+        let mut link_local = None;
+        for address in self.bindings.addresses_of(player, now) {
+            match address {
+                IpAddr::V4(address) => v4 = Some(address),
+                IpAddr::V6(address) if address.is_unicast_link_local() => {
+                    link_local = Some(address);
                 }
+                IpAddr::V6(_) => {}
             }
-            for frame in self.groups.report_frames(player, v4, link_local) {
-                let target = Target::Wire;
-                self.outputs.push_back(Output::Send { frame, target });
-            }
+        }
+        for frame in self.groups.report_frames(player, v4, link_local) {
+            let target = Target::Wire;
+            self.outputs.push_back(Output::Send { frame, target });
         }
     }
 
