@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::net::IpAddr;
 
 use lanparty_client_core::{LostCause, Membership, SessionEvent};
+use lanparty_ctrl::CloseCode;
 use lanparty_lan::{HostReach, LinkEvent};
 use lanparty_obs::Status;
 use lanparty_proto::MacAddr;
@@ -67,6 +68,11 @@ impl Console {
             SessionEvent::PeerJoined(info) => say(Status::PeerPresent {
                 name: info.name.as_str(),
             }),
+            // The same member on a newer connection: that it is there follows.
+            SessionEvent::PeerLeft {
+                reason: CloseCode::Replaced,
+                ..
+            } => {}
             SessionEvent::PeerLeft { peer, reason } => say(Status::PeerLeft {
                 name: peer.name.as_str(),
                 reason: reason.sentence(),
