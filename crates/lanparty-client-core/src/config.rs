@@ -1,7 +1,5 @@
 //! What a session needs to know before it starts.
 
-use std::fmt;
-
 use aws_lc_rs::agreement::{PrivateKey, X25519};
 use lanparty_ctrl::{DisplayName, KeyCard, Role, RoomCode, RoomPolicy};
 use lanparty_proto::MacAddr;
@@ -49,16 +47,6 @@ fn x25519_public(private: &[u8; 32]) -> Option<[u8; 32]> {
     let key = PrivateKey::from_private_key(&X25519, private).ok()?;
     let public = key.compute_public_key().ok()?;
     public.as_ref().try_into().ok()
-}
-
-impl fmt::Display for SessionConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let role = match self.role {
-            Role::Client => "player",
-            Role::Gateway => "gateway",
-        };
-        write!(f, "{role} of room {}", self.room)
-    }
 }
 
 #[cfg(test)]

@@ -22,16 +22,6 @@ struct Entry {
     confirmed: bool,
 }
 
-impl FromIterator<PeerInfo> for Roster {
-    fn from_iter<I: IntoIterator<Item = PeerInfo>>(members: I) -> Self {
-        let mut roster = Self::default();
-        for info in members {
-            roster.insert(info);
-        }
-        roster
-    }
-}
-
 impl Roster {
     #[must_use]
     pub fn get(&self, peer: PeerId) -> Option<&PeerInfo> {
