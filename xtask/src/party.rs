@@ -184,12 +184,19 @@ fn picture(party: &Party, hears: &[Vec<String>]) -> String {
                 number(&status, "/counters/fragments_in"),
                 number(&status, "/counters/fragments_out")
             ),
-            drops(&status),
+            drops(&status, "/drops"),
         ]);
     }
+    let gateway = party.gateway_status().unwrap_or(Value::Null);
+    let relay = party.rooms().unwrap_or(Value::Null);
     format!(
-        "A LAN party on one machine: remote players on a real LAN, through the relay\n\n{}\nWho hears whose broadcast:\n\n{}\nCtrl-C ends the party and leaves nothing behind.\n",
+        "A LAN party on one machine: remote players on a real LAN, through the relay\n\n\
+         {}\n  drops at the gateway: {}\n  drops at the relay:   {}\n\n\
+         Who hears whose broadcast, and when the answer was back:\n\n{}\n\
+         Ctrl-C ends the party and leaves nothing behind.\n",
         columns(&rows),
+        drops(&gateway, "/drops"),
+        drops(&relay, "/rooms/0/drops"),
         columns(hears)
     )
 }
@@ -269,8 +276,8 @@ fn milliseconds(status: &Value, pointer: &str) -> String {
         })
 }
 
-fn drops(status: &Value) -> String {
-    let Some(drops) = status.pointer("/drops").and_then(Value::as_object) else {
+fn drops(status: &Value, pointer: &str) -> String {
+    let Some(drops) = status.pointer(pointer).and_then(Value::as_object) else {
         return "-".to_owned();
     };
     let list: Vec<String> = drops

@@ -20,6 +20,7 @@ const fn needed(program: &'static str, package: &'static str) -> Needed {
 /// What `cargo xtask party` runs besides the project's own programs.
 pub const PARTY: &[Needed] = &[
     needed("unshare", "util-linux"),
+    needed("setpriv", "util-linux"),
     needed("ip", "iproute2"),
     needed("sysctl", "procps"),
     needed("ping", "iputils-ping"),

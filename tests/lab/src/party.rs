@@ -332,6 +332,20 @@ impl Party {
         serde_json::from_str(&output).context("the relay's room list is not JSON")
     }
 
+    /// What the gateway says about itself.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn gateway_status(&self) -> Result<serde_json::Value> {
+        let gateway = programs::find("lanparty-gateway")?;
+        let output = self.gateway_node.sh(&format!(
+            "{} status --json --state-dir {}",
+            gateway.display(),
+            file("gateway-state").display()
+        ))?;
+        serde_json::from_str(&output).context("the gateway's status is not JSON")
+    }
+
     /// Every program that runs, for looking at logs.
     pub fn processes(&mut self) -> impl Iterator<Item = &mut Process> {
         [&mut self.relay, &mut self.gateway, &mut self.dnsmasq]

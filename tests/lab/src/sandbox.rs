@@ -50,7 +50,9 @@ pub fn enter_with(
         );
     }
     let program = env::current_exe().context("cannot find the path of this program")?;
-    Command::new("unshare")
+    // The sandbox must end even when this process is killed.
+    Command::new("setpriv")
+        .args(["--pdeathsig", "KILL", "unshare"])
         .args([
             "--net",
             "--mount",
@@ -102,7 +104,7 @@ pub fn test<F: FnOnce() -> Result<()>>(body: F) {
         eprintln_skip(name);
         return;
     }
-    let status = enter([name, "--exact", "--nocapture"].map(str::to_owned))
+    let status = enter([name, "--exact", "--include-ignored", "--nocapture"].map(str::to_owned))
         .unwrap_or_else(|error| panic!("{name}: {error:?}"));
     assert!(
         status.success(),
