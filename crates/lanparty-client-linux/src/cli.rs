@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::dhcp::Kind;
 
@@ -88,9 +88,15 @@ pub(crate) struct JoinArgs {
     /// Ask no DHCP server; without --ip, configure no address at all.
     #[arg(long, env = "LANPARTY_NO_DHCP")]
     pub(crate) no_dhcp: bool,
-    /// Use this DHCP client instead of the first that is installed.
-    #[arg(long, value_name = "PROGRAM", env = "LANPARTY_DHCP_CLIENT")]
-    pub(crate) dhcp_client: Option<Kind>,
+    /// Which of the installed DHCP clients to use.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "PROGRAM",
+        default_value_t = DhcpClientChoice::Auto,
+        env = "LANPARTY_DHCP_CLIENT"
+    )]
+    pub(crate) dhcp_client: DhcpClientChoice,
     /// What the others in the room see.
     #[arg(long, value_name = "TEXT", env = "LANPARTY_NAME")]
     pub(crate) name: Option<String>,
@@ -109,6 +115,26 @@ pub(crate) struct JoinArgs {
     /// Where identity, journal and status socket are kept.
     #[arg(long, value_name = "DIR", env = "LANPARTY_STATE_DIR")]
     pub(crate) state_dir: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DhcpClientChoice {
+    /// The first of the others that is installed.
+    Auto,
+    Udhcpc,
+    Dhcpcd,
+    Dhclient,
+}
+
+impl DhcpClientChoice {
+    pub(crate) const fn kind(self) -> Option<Kind> {
+        match self {
+            Self::Auto => None,
+            Self::Udhcpc => Some(Kind::Udhcpc),
+            Self::Dhcpcd => Some(Kind::Dhcpcd),
+            Self::Dhclient => Some(Kind::Dhclient),
+        }
+    }
 }
 
 #[cfg(test)]

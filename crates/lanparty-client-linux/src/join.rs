@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use lanparty_client_core::{Session, SessionConfig, Splitter, sign_card};
 use lanparty_client_route::TapSide;
 use lanparty_client_tap::{Tap, TapOptions};
@@ -15,7 +15,7 @@ use lanparty_proto::mtu::DEFAULT_TAP_MTU;
 use lanparty_transport::reactor::Reactor;
 use lanparty_transport::run::run;
 use lanparty_transport::{
-    BindError, ClientOptions, DeviceSeed, MemberIdentity, Transport, TransportLimits,
+    BindError, ClientOptions, DeviceSeed, MemberIdentity, TlsSetupError, Transport, TransportLimits,
 };
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -81,6 +81,13 @@ pub(crate) fn join(arguments: &JoinArgs) -> Result<(), Failure> {
         limits: TransportLimits::default(),
     })
     .map_err(|error| match error {
+        BindError::Tls(TlsSetupError::CertificateDer) => Failure::new(
+            ExitCode::Certificate,
+            anyhow!(
+                "{} is not a certificate in DER form; ask the relay's operator for the file, and check --relay-ca-cert",
+                settings.trust_source
+            ),
+        ),
         BindError::Tls(error) => {
             let context = format!("cannot use {}", settings.trust_source);
             let error = anyhow::Error::new(error).context(context);

@@ -78,7 +78,7 @@ impl Settings {
             mac,
             tap_name: join.tap_name.clone(),
             addressing,
-            dhcp_client: join.dhcp_client,
+            dhcp_client: join.dhcp_client.kind(),
             name: display_name(join.name.as_deref()).or_exit(ExitCode::Configuration)?,
             status_json: join.status_json,
             status_socket: join.status_socket.clone(),
