@@ -22,7 +22,7 @@ use lanparty_proto::{MacAddr, PeerId};
 use rand::Rng;
 use rand::rngs::StdRng;
 
-use crate::refresh::RefreshSchedule;
+use crate::refresh::{self, RefreshSchedule};
 
 /// Between two loop probes on the LAN.
 const LOOP_PROBE_INTERVAL: Duration = Duration::from_secs(5);
@@ -108,7 +108,7 @@ impl Bridge {
             bindings: IpBindings::new(Confirmation::Probe),
             lan_macs: MacTable::new(),
             flood: LanFloodBudget::new(LAN_FLOOD_DEFAULT, now),
-            refresh: RefreshSchedule::default(),
+            refresh: RefreshSchedule::new(refresh::INTERVAL),
             groups: MulticastGroups::new(),
             outputs: VecDeque::new(),
             nonce: rng.random(),
@@ -117,6 +117,12 @@ impl Bridge {
             next_loop_probe: now,
             last_alarm: None,
         }
+    }
+
+    /// How often the switch is reminded of each player; 60 s unless set. To be
+    /// called before players join.
+    pub fn set_refresh_interval(&mut self, interval: Duration) {
+        self.refresh = RefreshSchedule::new(interval);
     }
 
     /// The gateway computer's own place on the LAN, at start and whenever it

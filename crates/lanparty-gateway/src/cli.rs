@@ -92,6 +92,16 @@ pub(crate) struct Run {
     /// How the players see this gateway. Default: this computer's name.
     #[arg(long, value_name = "NAME", env = "LANPARTY_NAME")]
     pub(crate) name: Option<DisplayName>,
+    /// Seconds between two frames that remind the switch of a player; for
+    /// switches that forget faster than within two minutes.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "LANPARTY_CAM_REFRESH",
+        default_value_t = 60,
+        value_parser = clap::value_parser!(u16).range(1..=3600)
+    )]
+    pub(crate) cam_refresh: u16,
     /// How log lines look.
     #[arg(long, value_enum, default_value_t, env = "LANPARTY_LOG_FORMAT")]
     pub(crate) log_format: LogFormat,

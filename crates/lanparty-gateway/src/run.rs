@@ -1,6 +1,7 @@
 //! From the command line to the running gateway.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use lanparty_client_core::{Session, SessionConfig, Splitter, rules_of, sign_card};
 use lanparty_ctrl::{DisplayName, Role, RoomCode, RoomId};
@@ -85,7 +86,8 @@ fn bridge(args: Run, policy: &PolicyArgs, state: &State) -> Result<(), Failure> 
     let mut reactor = Reactor::new().map_err(system("set up the event loop"))?;
     let now = reactor.now();
     let console = Console::new(args.room.to_string(), args.iface, args.relay.to_string());
-    let bridge = Bridge::new(rules_of(&policy), StdRng::from_rng(&mut rng), now);
+    let mut bridge = Bridge::new(rules_of(&policy), StdRng::from_rng(&mut rng), now);
+    bridge.set_refresh_interval(Duration::from_secs(args.cam_refresh.into()));
     let config = SessionConfig {
         role: Role::Gateway,
         room,

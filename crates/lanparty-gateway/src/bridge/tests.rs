@@ -1,3 +1,5 @@
+//! The bridge against scripted LANs and players.
+
 use lanparty_proto::ethernet::EtherType;
 use rand::SeedableRng;
 
