@@ -19,7 +19,6 @@ use std::thread;
 
 use dhcp::{DhcpClient, Kind, LeaseEvent};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::thread::UnshareFlags;
 
 #[test]
 fn udhcpc_reports_a_lease_and_changes_nothing_else() {
@@ -241,8 +240,7 @@ fn ready(kind: Kind) -> Option<(PathBuf, PathBuf)> {
 }
 
 fn enter_namespace() {
-    // SAFETY: a new network namespace invalidates nothing that this thread holds.
-    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET) }.unwrap();
+    lanparty_lab::namespace::enter_empty().unwrap();
     sh("ip link set lo up");
 }
 

@@ -17,7 +17,6 @@ use lanparty_client_route::plan::{Overlap, Pin};
 use lanparty_client_route::{Guard, SystemTable, TapSide};
 use lanparty_os::LinuxMachine;
 use lanparty_os::journal::{BootId, Journal};
-use rustix::thread::UnshareFlags;
 
 const RELAY: &str = "203.0.113.5";
 
@@ -183,9 +182,7 @@ fn in_namespace(test: &str, body: impl FnOnce(&Path) + Send) {
     }
     thread::scope(|scope| {
         let thread = scope.spawn(|| {
-            // SAFETY: a new network namespace invalidates nothing that this
-            // thread holds.
-            unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET) }.unwrap();
+            lanparty_lab::namespace::enter_empty().unwrap();
             sh("echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad
                 ip link set lo up
                 ip link add lanplwan type veth peer name lanplisp

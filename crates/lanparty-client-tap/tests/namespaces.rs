@@ -18,7 +18,6 @@ use std::time::Duration;
 use lanparty_client_tap::{Adapter as _, FromTap, Tap, TapError, TapOptions};
 use lanparty_proto::MacAddr;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::thread::UnshareFlags;
 
 fn options(last: u8) -> TapOptions {
     TapOptions {
@@ -264,8 +263,7 @@ fn root(test: &str) -> bool {
 }
 
 fn enter_namespace() {
-    // SAFETY: a new network namespace invalidates nothing that this thread holds.
-    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET) }.unwrap();
+    lanparty_lab::namespace::enter_empty().unwrap();
     sh("ip link set lo up");
 }
 

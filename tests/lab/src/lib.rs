@@ -12,6 +12,7 @@
 
 pub mod checks;
 pub mod iperf;
+pub mod namespace;
 pub mod network;
 pub mod node;
 pub mod packages;

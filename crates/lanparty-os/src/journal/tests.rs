@@ -1,3 +1,5 @@
+//! Crashes at every step, damage at every byte, and what users change meanwhile.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
