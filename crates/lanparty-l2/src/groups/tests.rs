@@ -1,3 +1,5 @@
+//! Joins, leaves and what is reported again.
+
 use proptest::prelude::*;
 
 use super::*;

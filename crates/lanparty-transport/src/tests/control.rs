@@ -1,3 +1,5 @@
+//! The control stream, under load and under abuse.
+
 use std::time::Duration;
 
 use bytes::Bytes;

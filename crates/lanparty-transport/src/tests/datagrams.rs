@@ -1,3 +1,5 @@
+//! Datagrams of every size, each one accounted for.
+
 use std::time::Duration;
 
 use bytes::Bytes;

@@ -1,3 +1,5 @@
+//! Who may connect, and who is told why not.
+
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 

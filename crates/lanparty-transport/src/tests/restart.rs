@@ -1,3 +1,5 @@
+//! Relays that restart, and connections that notice.
+
 use std::time::Duration;
 
 use bytes::Bytes;
