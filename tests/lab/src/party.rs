@@ -29,6 +29,8 @@ pub const WAN: &str = "wan0";
 /// The interface towards the party's switch.
 pub const LAN: &str = "eth0";
 
+const LOG: &str = "LANPARTY_LOG";
+
 pub const RELAY: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 pub const HOME_ROUTER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 254);
 pub const GATEWAY_PC: Ipv4Addr = Ipv4Addr::new(10, 73, 42, 2);
@@ -54,6 +56,8 @@ pub struct PartyOptions {
     pub player_arguments: Vec<String>,
     /// Options that dnsmasq gives out besides address, mask and router.
     pub dhcp_options: Vec<String>,
+    /// What the programs log (`LANPARTY_LOG`).
+    pub log: String,
     /// Where the gateway plugs in: its NIC, or a bridge that the NIC is in.
     pub gateway_bridge: bool,
 }
@@ -68,6 +72,7 @@ impl Default for PartyOptions {
             gateway_arguments: Vec::new(),
             player_arguments: Vec::new(),
             dhcp_options: Vec::new(),
+            log: "info".to_owned(),
             gateway_bridge: false,
         }
     }
@@ -236,8 +241,9 @@ impl Party {
             .arg(&state)
             .arg("--dev-cert-der-out")
             .arg(&certificate)
-            .args(&self.options.relay_arguments);
-        let mut relay = self.relay_node.spawn_command(log_all(command), "relay")?;
+            .args(&self.options.relay_arguments)
+            .env(LOG, &self.options.log);
+        let mut relay = self.relay_node.spawn_command(command, "relay")?;
         relay.wait_for("listening", START)?;
         self.relay = Some(relay);
         Ok(())
@@ -283,10 +289,9 @@ impl Party {
             .args(self.member_arguments())
             .args(["--iface", interface, "--state-dir"])
             .arg(file("gateway-state"))
-            .args(&self.options.gateway_arguments);
-        let mut gateway = self
-            .gateway_node
-            .spawn_command(log_all(command), "gateway")?;
+            .args(&self.options.gateway_arguments)
+            .env(LOG, &self.options.log);
+        let mut gateway = self.gateway_node.spawn_command(command, "gateway")?;
         gateway.wait_for("joined room", START)?;
         self.gateway = Some(gateway);
         Ok(())
@@ -299,6 +304,7 @@ impl Party {
     pub fn start_player(&mut self, number: usize) -> Result<()> {
         let arguments = self.member_arguments();
         let extra = self.options.player_arguments.clone();
+        let log = self.options.log.clone();
         let player = self.players.get_mut(number).context("no such player")?;
         let mut command = player.node.command(programs::find("lanparty-client")?);
         command
@@ -311,8 +317,9 @@ impl Party {
                 "--state-dir",
             ])
             .arg(player.state())
-            .args(extra);
-        let mut client = player.node.spawn_command(log_all(command), "client")?;
+            .args(extra)
+            .env(LOG, log);
+        let mut client = player.node.spawn_command(command, "client")?;
         client.wait_for("joined room", START)?;
         player.client = Some(client);
         Ok(())
@@ -425,14 +432,6 @@ fn lan_host(switch: &mut Network, name: &str, address: Ipv4Addr) -> Result<Node>
 #[must_use]
 pub fn file(name: &str) -> PathBuf {
     Path::new(sandbox::DIRECTORY).join(name)
-}
-
-fn log_all(mut command: std::process::Command) -> std::process::Command {
-    command.env(
-        "LANPARTY_LOG",
-        std::env::var("LANPARTY_LOG").unwrap_or_else(|_| "info".to_owned()),
-    );
-    command
 }
 
 /// The leases that dnsmasq has given out, as `(MAC, address)` lines.

@@ -17,6 +17,7 @@ mod multicast;
 mod party;
 mod path_mtu;
 mod reconnect;
+mod records;
 mod refusals;
 mod rooms;
 mod switch;

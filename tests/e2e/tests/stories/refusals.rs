@@ -154,6 +154,33 @@ fn the_client_refuses_bad_input_in_plain_words() {
 }
 
 #[test]
+fn a_relay_that_never_answers_is_named_and_given_up() {
+    sandbox::test(|| {
+        let mut party = Party::build(PartyOptions {
+            players: vec!["alice"],
+            ..PartyOptions::default()
+        })?;
+        party.start_relay()?;
+        party.relay.as_mut().context("no relay")?.interrupt()?;
+        let mut command = party.players[0]
+            .node
+            .command(programs::find("lanparty-client")?);
+        command
+            .args(party.member_arguments())
+            .args(["--state-dir", "/mnt/unanswered"]);
+        let mut client = party.players[0].node.spawn_command(command, "unanswered")?;
+        let status = client.wait(Duration::from_secs(60))?;
+        let log = client.log();
+        ensure!(status.code() == Some(8), "{status}\n{log}");
+        ensure!(
+            log.contains(&RELAY.to_string()),
+            "the relay is not named:\n{log}"
+        );
+        Ok(())
+    });
+}
+
+#[test]
 fn a_relay_with_another_certificate_is_refused() {
     sandbox::test(|| {
         let mut party = Party::build(PartyOptions {
