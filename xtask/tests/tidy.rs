@@ -32,6 +32,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("lanparty-relay", 4),
     ("lanparty-gateway", 4),
     ("lanparty-client-linux", 4),
+    ("lanparty-client-win", 4),
 ];
 
 /// Edges inside a level, each with its reason.
