@@ -260,7 +260,7 @@ impl<T> FairQueue<T> {
         let is_sparse = self
             .flows
             .get(flow_index)
-            .is_some_and(|flow| flow.head == NONE && flow.deficit > 0);
+            .is_some_and(|flow| flow.head == NONE && flow.deficit > 0 && !flow.awaits_turn);
         if let Some(source) = self.sources.get_mut(source_index)
             && is_sparse
             && let Some(at) = source.busy.iter().position(|&index| index == flow_index)
@@ -294,9 +294,11 @@ impl<T> FairQueue<T> {
                 None => (*source.busy.front()?, false),
             };
             let flow = self.flows.get_mut(flow_index)?;
+            flow.awaits_turn &= is_fresh;
             if flow.deficit <= 0 {
                 flow.deficit += signed(self.limits.quantum);
                 if is_fresh {
+                    flow.awaits_turn = true;
                     source.fresh.pop_front();
                 } else {
                     source.busy.pop_front();

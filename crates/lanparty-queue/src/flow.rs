@@ -36,6 +36,10 @@ pub(crate) struct Flow {
     pub(crate) tail: Index,
     pub(crate) bytes: usize,
     pub(crate) deficit: i64,
+    /// Its quantum was refilled ahead of its turn among the busy flows; until
+    /// that turn has come it does not count as sparse again, or it could be
+    /// served for ever without the others.
+    pub(crate) awaits_turn: bool,
     pub(crate) place: usize,
     pub(crate) codel: Codel,
 }
@@ -47,6 +51,7 @@ impl Flow {
             tail: NONE,
             bytes: 0,
             deficit,
+            awaits_turn: false,
             place,
             codel: Codel::default(),
         }
