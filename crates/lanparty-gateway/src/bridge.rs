@@ -87,6 +87,7 @@ pub struct Bridge {
     outputs: VecDeque<Output>,
     rng: StdRng,
     since: Instant,
+    has_joined: bool,
     next_loop_probe: Instant,
     nonce: [u8; 16],
     last_alarm: Option<(Alarm, Instant)>,
@@ -114,9 +115,15 @@ impl Bridge {
             nonce: rng.random(),
             rng,
             since: now,
+            has_joined: false,
             next_loop_probe: now,
             last_alarm: None,
         }
+    }
+
+    /// The relay let this gateway into its room, which it does for one only.
+    pub const fn joined(&mut self) {
+        self.has_joined = true;
     }
 
     /// How often the switch is reminded of each player; 60 s unless set. To be
@@ -355,12 +362,13 @@ impl Bridge {
         self.outputs.pop_front()
     }
 
-    /// Our nonce, marked with how long we have been here: of two gateways the
-    /// one with the lower nonce stays, and that must not be the newcomer.
+    /// Our nonce, marked with our standing: of two gateways the one with the
+    /// lower nonce stays, and that must not be a newcomer, nor one that its
+    /// relay has not let in.
     fn standing(&self, now: Instant) -> [u8; 16] {
         let [_, rest @ ..] = self.nonce;
-        let established = now.saturating_duration_since(self.since) >= ESTABLISHED_AFTER;
-        let mut nonce = [u8::from(!established); 16];
+        let is_newcomer = now.saturating_duration_since(self.since) < ESTABLISHED_AFTER;
+        let mut nonce = [u8::from(is_newcomer) + u8::from(!self.has_joined); 16];
         for (to, from) in nonce.iter_mut().skip(1).zip(rest) {
             *to = from;
         }

@@ -255,8 +255,8 @@ impl Gateway {
             }
             SessionEvent::Ended(End::Left) => self.end(Ok(())),
             SessionEvent::Ended(end) => self.end(Err(Failure::Ended(end))),
-            SessionEvent::Joined(_)
-            | SessionEvent::GatewayPresent(_)
+            SessionEvent::Joined(_) => self.bridge.joined(),
+            SessionEvent::GatewayPresent(_)
             | SessionEvent::GatewayGone
             | SessionEvent::PolicyChanged(_)
             | SessionEvent::Lost { .. }

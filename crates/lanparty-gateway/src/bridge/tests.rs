@@ -258,6 +258,24 @@ fn of_two_gateways_on_one_lan_the_newcomer_goes() {
 }
 
 #[test]
+fn of_two_fresh_gateways_the_one_that_was_let_in_stays() {
+    let (mut inside, mut outside) = (party(), party());
+    inside.bridge.joined();
+    inside.bridge.nonce = [9; 16];
+    outside.bridge.nonce = [0; 16];
+    let probe = |party: &mut Party| {
+        let outputs = party.pass(LOOP_PROBE_INTERVAL);
+        let is_probe = |frame: &&[u8]| marker::loop_probe_nonce(frame).is_some();
+        sent(&outputs).find(is_probe).unwrap().to_vec()
+    };
+    let (from_inside, from_outside) = (probe(&mut inside), probe(&mut outside));
+    outside.lan_sends(&from_inside).unwrap();
+    assert_eq!(outside.alarms(), [Alarm::SecondGateway { mac: HOST }]);
+    inside.lan_sends(&from_outside).unwrap();
+    assert_eq!(inside.alarms(), [Alarm::NewerGateway { mac: HOST }]);
+}
+
+#[test]
 fn a_storm_on_the_lan_is_cut_to_the_budget() {
     let mut party = party();
     let storm = arp(LAN, [10, 0, 0, 1], [10, 0, 0, 7]);
