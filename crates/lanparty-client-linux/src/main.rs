@@ -61,6 +61,7 @@ fn try_main(cli: Cli) -> Result<(), Failure> {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         .init();
     match (cli.command, cli.join) {
         (Some(Command::Status { state, json }), _) => show_status(&state, json),
