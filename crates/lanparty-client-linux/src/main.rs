@@ -20,7 +20,7 @@ mod short_path;
 mod status;
 
 use std::ffi::OsStr;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
