@@ -77,6 +77,10 @@ fn inside(arguments: &Arguments) -> Result<ExitCode> {
         }
         party.start_player(number)?;
     }
+    for player in &party.players {
+        let address = player.address()?;
+        say(&format!("{} has the address {address}", player.name()));
+    }
     if arguments.once {
         once(&mut party, arguments.json)
     } else {

@@ -72,7 +72,7 @@ impl Default for PartyOptions {
             gateway_arguments: Vec::new(),
             player_arguments: Vec::new(),
             dhcp_options: Vec::new(),
-            log: "info".to_owned(),
+            log: std::env::var(LOG).unwrap_or_else(|_| "info".to_owned()),
             gateway_bridge: false,
         }
     }
