@@ -4,7 +4,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use lanparty_lab::packet::{RawSocket, ipx_ethernet_ii};
 use lanparty_lab::party::{HOST1, LAN, Player, RELAY, TAP};
 use lanparty_lab::{Node, Party, PartyOptions, RawMember, traffic, wait};
@@ -120,5 +120,18 @@ impl Stage {
     pub(crate) fn bob_is_undisturbed(&self) -> Result<()> {
         traffic::ping(&self.bob().node, HOST1.into(), 5).context("bob to host1")?;
         Ok(())
+    }
+
+    /// Every program lives, and bob's LAN works.
+    pub(crate) fn everyone_is_alive(&mut self) -> Result<()> {
+        for process in self.party.processes() {
+            ensure!(
+                process.ended().is_none(),
+                "{} ended:\n{}",
+                process.name(),
+                process.log()
+            );
+        }
+        self.bob_is_undisturbed()
     }
 }
