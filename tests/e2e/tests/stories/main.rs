@@ -15,6 +15,7 @@ mod ethertypes;
 mod filters;
 mod forged;
 mod hostile;
+mod limits;
 mod mallory;
 mod mdns;
 mod multicast;
