@@ -22,6 +22,8 @@ use crate::mallory::{ADDRESS, At, MAC, Stage};
 /// The gateway's reminders to the switch carry mallory's address too.
 const REFRESH: EtherType = EtherType(0x88B6);
 const UNIT: usize = 8;
+/// Above what a raw member gives to its honest frames.
+const FIRST_ID: u16 = 1_000;
 /// Payload of the harmless frames: more than one datagram of a raw member.
 const TWO_DATAGRAMS: usize = 1_200;
 
@@ -45,7 +47,7 @@ impl<'a> Knife<'a> {
         Self {
             mallory,
             frame,
-            frame_id,
+            frame_id: FIRST_ID + frame_id,
         }
     }
 
