@@ -54,6 +54,8 @@ fn main() -> Result<()> {
     offload(&write)?;
     control(&write)?;
     rooms(&write, &all)?;
+    sessions(&write, &frames)?;
+    journals(&write)?;
     for (name, text) in [
         ("name", "relay.example.org"),
         ("name-port", "relay.example.org:4433"),
@@ -266,6 +268,46 @@ fn rooms(write: Write<'_>, frames: &[Vec<u8>]) -> Result<()> {
     input.extend(step(other | 1, &[]));
     input.extend(step(0xF0 | other, &[1]));
     write("relay_core_room", "control", &input)
+}
+
+/// Messages, frames both ways, time and a reset, as steps of a session.
+fn sessions(write: Write<'_>, frames: &[(&str, Vec<u8>)]) -> Result<()> {
+    let step = |operation: u8, bytes: &[u8]| {
+        [&[operation][..], &(bytes.len() as u16).to_be_bytes(), bytes].concat()
+    };
+    let (control, incoming, outgoing, other) = (0, 1, 2, 3);
+    for (name, frame) in frames {
+        let header = header(Kind::Frame, 2)?.encode();
+        let mut input = step(incoming, &[&header[..], frame].concat());
+        input.extend(step(outgoing, frame));
+        write("client_session", name, &input)?;
+    }
+    let ping = br#"{"type":"ping","nonce":7}"#;
+    let ping = [&(ping.len() as u32).to_be_bytes()[..], ping].concat();
+    let mut input = step(control, &ping);
+    input.extend(step(control, &ping[..9]));
+    input.extend(step(0xFC | other, &[1]));
+    input.extend(step(other, &[]));
+    input.extend(step(control, &[0xFF; 8]));
+    input.extend(step(0xFC | other, &[1]));
+    write("client_session", "control", &input)
+}
+
+/// The journal that version 0.1.0 wrote, and its lines without their sums.
+fn journals(write: Write<'_>) -> Result<()> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../crates/lanparty-os/src/journal/journal-0.1.0.txt");
+    let journal = std::fs::read(&path).with_context(|| path.display().to_string())?;
+    write("os_journal", "as-written", &[&[0][..], &journal].concat())?;
+    let bare: Vec<&[u8]> = journal
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| line.get(17..))
+        .collect();
+    write(
+        "os_journal",
+        "bare-lines",
+        &[&[1][..], &bare.join(&b'\n')].concat(),
+    )
 }
 
 /// The control messages that `lanparty-ctrl` pins.

@@ -10,10 +10,12 @@
 #![forbid(unsafe_code)]
 
 pub mod client_core;
+pub mod client_session;
 pub mod ctrl;
 pub mod l2;
 pub mod net;
 pub mod offload;
+pub mod os;
 pub mod proto;
 pub mod relay_core;
 
@@ -26,12 +28,14 @@ pub struct Target {
 
 pub const TARGETS: &[Target] = &[
     target("client_core_reassembly", client_core::reassembly),
+    target("client_session", client_session::session),
     target("ctrl_decode", ctrl::decode_stream),
     target("l2_dhcp", l2::dhcp),
     target("l2_policy", l2::policy),
     target("net_endpoint", net::endpoint),
     target("offload_coalesce", offload::coalesce),
     target("offload_segment", offload::segment_superframe),
+    target("os_journal", os::journal),
     target("proto_ethernet", proto::ethernet),
     target("proto_fragment", proto::fragment),
     target("proto_overlay", proto::overlay),
