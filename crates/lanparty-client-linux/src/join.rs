@@ -10,6 +10,7 @@ use lanparty_client_route::TapSide;
 use lanparty_client_tap::{Tap, TapOptions};
 use lanparty_ctrl::{DisplayName, Role, RoomId, RoomPolicy};
 use lanparty_obs::ExitCode;
+use lanparty_os::answer_socket::AnswerSocket;
 use lanparty_os::state_dir;
 use lanparty_proto::mtu::DEFAULT_TAP_MTU;
 use lanparty_transport::reactor::Reactor;
@@ -27,7 +28,7 @@ use crate::identity::{self, PlayerIdentity};
 use crate::network_manager;
 use crate::player::{Parts, Player};
 use crate::settings::Settings;
-use crate::status::{self, StatusServer};
+use crate::status;
 
 const AGENT: &str = concat!("lanparty-client ", env!("CARGO_PKG_VERSION"));
 
@@ -137,12 +138,12 @@ pub(crate) fn state_directory(chosen: Option<&Path>) -> Result<PathBuf, Failure>
     state_dir::open("client", chosen).or_exit(ExitCode::State)
 }
 
-fn status_server(settings: &Settings, directory: &Path) -> anyhow::Result<StatusServer> {
+fn status_server(settings: &Settings, directory: &Path) -> anyhow::Result<AnswerSocket> {
     let path = settings
         .status_socket
         .clone()
         .unwrap_or_else(|| directory.join(status::SOCKET_NAME));
-    StatusServer::bind(&path)
+    AnswerSocket::bind(&path)
         .with_context(|| format!("cannot answer status requests at {}", path.display()))
 }
 

@@ -16,22 +16,21 @@ mod network_manager;
 mod player;
 mod resolver;
 mod settings;
-mod short_path;
 mod status;
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::Parser as _;
+use lanparty_obs::ExitCode;
+use lanparty_os::answer_socket::{self, AskError};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Command, StateArgs};
 use crate::dhcp::hook;
 use crate::failure::{Failure, OrExit as _};
 
-fn main() -> ExitCode {
+fn main() -> std::process::ExitCode {
     let mut arguments = std::env::args_os();
     let program = arguments.next();
     if hook::is_hook(program.as_deref()) {
@@ -40,15 +39,17 @@ fn main() -> ExitCode {
             program.as_deref().unwrap_or(OsStr::new("")),
             first.as_deref(),
         );
-        return reported.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+        return reported
+            .map_or(ExitCode::Failure, |()| ExitCode::Success)
+            .into();
     }
     if std::env::args_os().nth(1).as_deref() == Some(OsStr::new(hook::RUN)) {
         let error = hook::run_client(arguments.skip(1));
         let _closed = writeln!(io::stderr(), "lanparty-client: {error}");
-        return ExitCode::FAILURE;
+        return ExitCode::Failure.into();
     }
     match try_main(Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::Success.into(),
         Err(failure) => {
             let _closed = writeln!(io::stderr(), "lanparty-client: {failure}");
             failure.code().into()
@@ -73,16 +74,22 @@ fn try_main(cli: Cli) -> Result<(), Failure> {
 
 fn show_status(state: &StateArgs, json: bool) -> Result<(), Failure> {
     let directory = join::state_directory(state.state_dir.as_deref())?;
-    let text = status::ask(&directory.join(status::SOCKET_NAME))
-        .context("no client is running with this state directory")
-        .or_exit(lanparty_obs::ExitCode::State)?;
+    let status: status::Snapshot = answer_socket::ask(&directory.join(status::SOCKET_NAME))
+        .map_err(|error| match error {
+            AskError::NoAnswer(source) => Failure::new(
+                ExitCode::RelayUnreachable,
+                anyhow::Error::new(source)
+                    .context("no client is running with this state directory"),
+            ),
+            AskError::Unreadable(source) => Failure::new(
+                ExitCode::VersionMismatch,
+                anyhow::Error::new(source).context("the running client is of another version"),
+            ),
+        })?;
     let shown = if json {
-        text + "\n"
+        serde_json::to_string(&status).or_exit(ExitCode::Failure)? + "\n"
     } else {
-        let snapshot: status::Snapshot = serde_json::from_str(&text)
-            .context("the running client is of another version")
-            .or_exit(lanparty_obs::ExitCode::Failure)?;
-        snapshot.sentences()
+        status.sentences()
     };
     let _closed = io::stdout().write_all(shown.as_bytes());
     Ok(())

@@ -20,6 +20,7 @@ use lanparty_client_route::TapSide;
 use lanparty_client_tap::{Adapter as _, FromTap, Tap};
 use lanparty_obs::stats::{TapAddress, TapStats};
 use lanparty_obs::{DropCounts, DropReason, ExitCode};
+use lanparty_os::answer_socket::AnswerSocket;
 use lanparty_os::journal::Journal;
 use lanparty_proto::MacAddr;
 use lanparty_proto::mtu::DEFAULT_TAP_MTU;
@@ -33,7 +34,6 @@ use crate::arp::Arp;
 use crate::failure::Failure;
 use crate::resolver::Resolver;
 use crate::settings::Settings;
-use crate::status::StatusServer;
 use lan::Lan;
 
 const SIGNALS: Token = Token(1);
@@ -64,7 +64,7 @@ pub(crate) struct Parts {
     pub(crate) mac: MacAddr,
     /// The relay's addresses, best first.
     pub(crate) remotes: Vec<SocketAddr>,
-    pub(crate) status: StatusServer,
+    pub(crate) status: AnswerSocket,
     pub(crate) directory: PathBuf,
     pub(crate) journal: Journal,
 }
@@ -74,7 +74,7 @@ pub(crate) struct Player {
     session: Session,
     tap: Tap,
     lan: Lan,
-    status: StatusServer,
+    status: AnswerSocket,
     signals: Signals,
     remotes: Vec<SocketAddr>,
     resolver: Resolver,
@@ -100,7 +100,7 @@ impl Player {
         let signals = [Signal::INT, Signal::TERM, Signal::HUP].map(Signal::as_raw);
         let signals = Signals::new(reactor, SIGNALS, &signals)?;
         reactor.register(parts.tap.fd(), TAP, Interest::Read)?;
-        reactor.register(parts.status.fd(), STATUS, Interest::Read)?;
+        reactor.register(&parts.status, STATUS, Interest::Read)?;
         let now = reactor.now();
         let lan = Lan::new(
             &parts.settings,
@@ -425,7 +425,7 @@ impl App for Player {
             TAP => self.read_tap(cx),
             STATUS => {
                 self.set_readings(cx);
-                self.status.answer(&self.snapshot(cx.now));
+                self.status.answer_all(self.snapshot(cx.now));
             }
             ROUTES => self.lan.routes_changed(cx.now),
             DHCP => {

@@ -1,13 +1,6 @@
 //! What the running client shows to other programs and to people.
 
 use std::fmt::Write as _;
-use std::fs::{self, Permissions};
-use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use lanparty_ctrl::Role;
 use lanparty_obs::stats::TunnelCounters;
@@ -15,12 +8,8 @@ use lanparty_obs::{DropCounts, DropReason};
 use lanparty_proto::MacAddr;
 use serde::{Deserialize, Serialize};
 
-use crate::short_path::ShortPath;
-
 /// The socket's name in the state directory.
 pub(crate) const SOCKET_NAME: &str = "status.sock";
-/// A stuck reader may hold the data plane up for this long at most.
-const WRITE_TIMEOUT: Duration = Duration::from_millis(20);
 
 /// Everything at one moment; also the JSON of `status --json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -156,101 +145,9 @@ fn explain(reason: DropReason) -> String {
     format!("{} ({})", reason.explanation(), reason.label())
 }
 
-/// Answers each connection with one snapshot.
-#[derive(Debug)]
-pub(crate) struct StatusServer {
-    listener: UnixListener,
-    path: PathBuf,
-}
-
-impl StatusServer {
-    /// Listens at `path`, over what a crashed client left there.
-    pub(crate) fn bind(path: &Path) -> io::Result<Self> {
-        let (directory, name) = split(path)?;
-        let short = ShortPath::new(directory, name)?;
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
-        let listener = UnixListener::bind(short.path())?;
-        // Who is at the party is nobody else's business on this computer.
-        fs::set_permissions(path, Permissions::from_mode(0o600))?;
-        listener.set_nonblocking(true)?;
-        Ok(Self {
-            listener,
-            path: path.to_owned(),
-        })
-    }
-
-    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
-        self.listener.as_fd()
-    }
-
-    /// Serves one waiting connection. What goes wrong is the asker's problem.
-    pub(crate) fn answer(&self, snapshot: &Snapshot) {
-        let Ok((mut stream, _)) = self.listener.accept() else {
-            return;
-        };
-        let answered = stream
-            .set_nonblocking(false)
-            .and_then(|()| stream.set_write_timeout(Some(WRITE_TIMEOUT)))
-            .and_then(|()| stream.write_all(&serde_json::to_vec(snapshot)?));
-        if let Err(error) = answered {
-            tracing::debug!(%error, "cannot answer a status request");
-        }
-    }
-}
-
-impl Drop for StatusServer {
-    fn drop(&mut self) {
-        let _already_gone = fs::remove_file(&self.path);
-    }
-}
-
-/// Asks the client that listens at `path`.
-pub(crate) fn ask(path: &Path) -> io::Result<String> {
-    let (directory, name) = split(path)?;
-    let short = ShortPath::new(directory, name)?;
-    let mut text = String::new();
-    UnixStream::connect(short.path())?.read_to_string(&mut text)?;
-    Ok(text)
-}
-
-fn split(path: &Path) -> io::Result<(&Path, &str)> {
-    let name = path.file_name().and_then(|name| name.to_str());
-    let name = name.ok_or(io::ErrorKind::InvalidInput)?;
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        Some(_) | None => Path::new("."),
-    };
-    Ok((directory, name))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_program_that_asks_gets_the_snapshot() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join(SOCKET_NAME);
-        fs::write(&path, "left by a crash").unwrap();
-        let server = StatusServer::bind(&path).unwrap();
-        let mode = fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-        let asked = std::thread::spawn({
-            let path = path.clone();
-            move || ask(&path).unwrap()
-        });
-        while !asked.is_finished() {
-            server.answer(&snapshot());
-            std::thread::yield_now();
-        }
-        let read: Snapshot = serde_json::from_str(&asked.join().unwrap()).unwrap();
-        assert_eq!(read.tap.address.as_deref(), Some("10.73.42.5/24"));
-        drop(server);
-        assert!(!path.exists());
-    }
 
     #[test]
     fn the_json_has_the_names_that_programs_rely_on() {

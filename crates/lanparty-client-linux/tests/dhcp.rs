@@ -9,8 +9,6 @@
 
 #[path = "../src/dhcp/mod.rs"]
 mod dhcp;
-#[path = "../src/short_path.rs"]
-mod short_path;
 
 use std::fs;
 use std::path::{Path, PathBuf};

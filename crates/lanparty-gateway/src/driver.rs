@@ -13,6 +13,7 @@ use lanparty_obs::diagnostics::{GatewayStatus, MemberStatus, PeerStatus, RelaySt
 use lanparty_obs::drops::DropCounts;
 use lanparty_obs::frame_log::{Action, Direction, GatewayFrameRecord};
 use lanparty_obs::stats::LanStats;
+use lanparty_os::answer_socket::AnswerSocket;
 use lanparty_proto::PeerId;
 use lanparty_proto::ethernet::EthernetHeader;
 use lanparty_transport::reactor::{Interest, Reactor, Ready, Token};
@@ -23,7 +24,6 @@ use lanparty_transport::{CloseReason, ConnId, Event};
 use crate::bridge::{Alarm, Bridge, Output, ToRoom};
 use crate::console::{Console, Player, say};
 use crate::failure::Failure;
-use crate::status::StatusSocket;
 
 const LAN: Token = Token(1);
 const LINK: Token = Token(2);
@@ -54,7 +54,7 @@ pub(crate) struct Gateway {
     session: Session,
     bridge: Bridge,
     lan: Lan,
-    status: StatusSocket,
+    status: AnswerSocket,
     signals: Signals,
     console: Console,
     /// The connection that the session knows.
@@ -73,7 +73,7 @@ impl Gateway {
         session: Session,
         mut bridge: Bridge,
         lan: Lan,
-        status: StatusSocket,
+        status: AnswerSocket,
         console: Console,
         reactor: &Reactor,
     ) -> std::io::Result<Self> {
@@ -81,7 +81,7 @@ impl Gateway {
         let signals = Signals::new(reactor, SIGNALS, &signals)?;
         reactor.register(lan.frames_fd(), LAN, Interest::Read)?;
         reactor.register(lan.link_fd(), LINK, Interest::Read)?;
-        reactor.register(status.listener(), STATUS, Interest::Read)?;
+        reactor.register(&status, STATUS, Interest::Read)?;
         bridge.set_host(lan.mac(), lan.addresses());
         console.opened(lan.mac(), lan.addresses(), lan.host_reach());
         Ok(Self {
@@ -461,7 +461,7 @@ impl App for Gateway {
             }
             STATUS => {
                 let status = self.member_status(cx);
-                self.status.answer(&status);
+                self.status.answer_all(status);
             }
             _ => {}
         }

@@ -13,7 +13,6 @@ mod driver;
 mod failure;
 mod refresh;
 mod run;
-mod status;
 
 use std::process::ExitCode;
 

@@ -8,6 +8,7 @@ use lanparty_client_core::{Session, SessionConfig, Splitter, rules_of, sign_card
 use lanparty_ctrl::{DisplayName, Role, RoomCode, RoomId};
 use lanparty_lan::{Lan, LanOptions, LanPort};
 use lanparty_obs::diagnostics::MemberStatus;
+use lanparty_os::answer_socket::{self, AnswerSocket, AskError};
 use lanparty_os::lock::Lock;
 use lanparty_os::{capabilities, private_file, state_dir};
 use lanparty_transport::reactor::Reactor;
@@ -22,7 +23,6 @@ use crate::cli::{Cli, Command, LogFormat, PolicyArgs, Run, State, StatusArgs};
 use crate::console::{Console, say};
 use crate::driver::{Gateway, Relay};
 use crate::failure::Failure;
-use crate::status::{self, StatusSocket};
 
 const LOCK: &str = "gateway.lock";
 const SOCKET: &str = "gateway.sock";
@@ -99,7 +99,9 @@ fn bridge(args: Run, policy: &PolicyArgs, state: &State) -> Result<(), Failure> 
         policy,
     };
     let session = Session::new(config, rng, now);
-    let status = StatusSocket::bind(directory.join(SOCKET))?;
+    let path = directory.join(SOCKET);
+    let status =
+        AnswerSocket::bind(&path).map_err(|source| Failure::LocalSocket { path, source })?;
     let mut gateway = Gateway::new(relay, session, bridge, lan, status, console, &reactor)
         .map_err(system("set up the event loop"))?;
     if let Err(error) = capabilities::drop_all_but(&[]) {
@@ -150,7 +152,11 @@ fn clean_up(state: &State) -> Result<(), Failure> {
 
 fn show_status(args: &StatusArgs) -> Result<(), Failure> {
     let directory = open_state(&args.state)?;
-    let status = status::ask(&directory.join(SOCKET))?;
+    let path = directory.join(SOCKET);
+    let status: MemberStatus = answer_socket::ask(&path).map_err(|error| match error {
+        AskError::NoAnswer(source) => Failure::NoGateway { path, source },
+        AskError::Unreadable(error) => Failure::Answer(error),
+    })?;
     if args.json {
         let json = serde_json::to_string_pretty(&status).map_err(Failure::Answer)?;
         say(json);

@@ -11,6 +11,8 @@ pub mod private_file;
 pub mod state_dir;
 
 #[cfg(target_os = "linux")]
+pub mod answer_socket;
+#[cfg(target_os = "linux")]
 pub mod capabilities;
 #[cfg(target_os = "linux")]
 mod linux_machine;
@@ -18,6 +20,8 @@ mod linux_machine;
 pub mod netlink;
 #[cfg(target_os = "linux")]
 pub mod peer;
+#[cfg(target_os = "linux")]
+pub mod short_path;
 #[cfg(target_os = "linux")]
 pub mod sysctl;
 #[cfg(target_os = "linux")]

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use lanparty_obs::DropCounts;
+use lanparty_os::answer_socket::AnswerSocket;
 use lanparty_proto::overlay::Header;
 use lanparty_relay_core::{
     Conn, Decision, Effect, LinkSnapshot, NewConnection, RelayCore, RoomsSnapshot,
@@ -15,7 +16,6 @@ use lanparty_transport::{CloseReason, ConnId, ConnStats, Event, FlowKey, Transpo
 use rand::rngs::StdRng;
 use rustix::process::Signal;
 
-use crate::local_socket::LocalSocket;
 use crate::secrets::CertificateFiles;
 
 pub(crate) const SIGNALS: Token = Token(1);
@@ -23,7 +23,7 @@ pub(crate) const LOCAL_SOCKET: Token = Token(2);
 
 pub(crate) struct Driver {
     core: RelayCore<StdRng>,
-    local_socket: LocalSocket,
+    local_socket: AnswerSocket,
     signals: Signals,
     certificate: Option<CertificateFiles>,
     /// What was lost on connections that have ended.
@@ -33,7 +33,7 @@ pub(crate) struct Driver {
 impl Driver {
     pub(crate) fn new(
         core: RelayCore<StdRng>,
-        local_socket: LocalSocket,
+        local_socket: AnswerSocket,
         signals: Signals,
         certificate: Option<CertificateFiles>,
     ) -> Self {
@@ -143,13 +143,8 @@ impl App for Driver {
         match ready.token {
             SIGNALS => self.signalled(cx),
             LOCAL_SOCKET => {
-                let Self {
-                    core,
-                    local_socket,
-                    lost,
-                    ..
-                } = self;
-                local_socket.answer_all(|| snapshot(core, cx.transport, lost, cx.now));
+                let rooms = snapshot(&self.core, cx.transport, &self.lost, cx.now);
+                self.local_socket.answer_all(rooms);
             }
             Token(_) => {}
         }

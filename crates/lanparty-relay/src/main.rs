@@ -9,7 +9,6 @@
 mod cli;
 mod driver;
 mod failure;
-mod local_socket;
 mod logging;
 mod rooms;
 mod secrets;

@@ -1,18 +1,19 @@
 //! `lanparty-relay rooms`: what the running relay says about its rooms.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use lanparty_ctrl::{Mode, Role};
+use lanparty_os::answer_socket::{self, AskError};
 use lanparty_relay_core::{MemberSnapshot, RoomSnapshot, RoomsSnapshot};
 
 use crate::cli::Rooms;
 use crate::failure::Failure;
-use crate::local_socket;
 use crate::secrets::find_socket;
 
 pub(crate) fn show(options: &Rooms) -> Result<(), Failure> {
     let socket = find_socket(options.state.state_dir.as_deref())?;
-    let snapshot = local_socket::ask(&socket)?;
+    let snapshot = answer_socket::ask(&socket).map_err(|error| no_answer(socket, error))?;
     let mut out = io::stdout().lock();
     let written = if options.json {
         serde_json::to_writer_pretty(&mut out, &snapshot)
@@ -25,6 +26,13 @@ pub(crate) fn show(options: &Rooms) -> Result<(), Failure> {
         // The reader of a pipe has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(Failure::Output),
+    }
+}
+
+fn no_answer(path: PathBuf, error: AskError) -> Failure {
+    match error {
+        AskError::NoAnswer(source) => Failure::NoRelay { path, source },
+        AskError::Unreadable(error) => Failure::Answer(error),
     }
 }
 

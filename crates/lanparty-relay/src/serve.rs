@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use lanparty_os::answer_socket::AnswerSocket;
 use lanparty_relay_core::{Clock, RelayCore};
 use lanparty_transport::reactor::{Interest, Reactor};
 use lanparty_transport::run::run;
@@ -17,7 +18,6 @@ use rustix::process::Signal;
 use crate::cli::Serve;
 use crate::driver::{Driver, LOCAL_SOCKET, SIGNALS};
 use crate::failure::Failure;
-use crate::local_socket::LocalSocket;
 use crate::secrets::StateDir;
 use crate::{logging, splitter};
 
@@ -44,9 +44,11 @@ pub(crate) fn serve(serve: &Serve) -> Result<(), Failure> {
         &[Signal::INT, Signal::TERM, Signal::HUP].map(Signal::as_raw),
     )
     .map_err(|error| Failure::System("catch signals", error))?;
-    let local_socket = LocalSocket::bind(state.socket())?;
+    let path = state.socket();
+    let local_socket =
+        AnswerSocket::bind(&path).map_err(|source| Failure::LocalSocket { path, source })?;
     reactor
-        .register(local_socket.listener(), LOCAL_SOCKET, Interest::Read)
+        .register(&local_socket, LOCAL_SOCKET, Interest::Read)
         .map_err(|error| Failure::System("wait for the local socket", error))?;
     let clock = Clock {
         instant: reactor.now(),

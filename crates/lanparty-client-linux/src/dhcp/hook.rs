@@ -10,13 +10,12 @@ use std::path::Path;
 use std::process::Command;
 
 use lanparty_os::Prefix;
+use lanparty_os::short_path::ShortPath;
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use rustix::thread::{
     CapabilitySet, capabilities, configure_capability_in_ambient_set, set_capabilities,
 };
 use serde::{Deserialize, Serialize};
-
-use crate::short_path::ShortPath;
 
 /// The name under which the DHCP client finds this program as its hook. Hooks
 /// are run without arguments of ours, so the name has to say it all.

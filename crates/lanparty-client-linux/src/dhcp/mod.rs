@@ -19,12 +19,11 @@ use std::thread;
 use std::time::Duration;
 
 use lanparty_os::private_file;
+use lanparty_os::short_path::ShortPath;
 use rustix::process::{Pid, Signal};
 
 pub(crate) use command::Kind;
 pub(crate) use hook::LeaseEvent;
-
-use crate::short_path::ShortPath;
 
 /// How long a client may take to end: 500 ms.
 const STOP_POLLS: u32 = 50;

@@ -8,13 +8,15 @@ use std::path::{Path, PathBuf};
 /// A path to a file in a directory that always fits a socket address, whose
 /// 108 bytes a state directory can exceed. Valid as long as this lives.
 #[derive(Debug)]
-pub(crate) struct ShortPath {
+pub struct ShortPath {
     path: PathBuf,
     _directory: File,
 }
 
 impl ShortPath {
-    pub(crate) fn new(directory: &Path, name: &str) -> io::Result<Self> {
+    /// # Errors
+    /// When the directory cannot be opened.
+    pub fn new(directory: &Path, name: &str) -> io::Result<Self> {
         let directory = File::open(directory)?;
         Ok(Self {
             path: format!("/proc/self/fd/{}/{name}", directory.as_raw_fd()).into(),
@@ -22,7 +24,8 @@ impl ShortPath {
         })
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    #[must_use]
+    pub fn path(&self) -> &Path {
         &self.path
     }
 }
