@@ -8,6 +8,7 @@
     reason = "a failing story is read with its measurements"
 )]
 
+mod abuse;
 mod bridge_port;
 mod cleanup;
 mod dhcp;

@@ -70,6 +70,13 @@ impl Stage {
         RawMember::join(self.node(), relay, &certificate, room, "mallory", MAC)
     }
 
+    /// A connection from alice's computer that has said nothing yet.
+    pub(crate) fn stranger(&self, name: &str) -> Result<RawMember> {
+        let room = &self.party.options.room;
+        let certificate = self.party.relay_certificate();
+        RawMember::connect(self.node(), (RELAY, 443).into(), &certificate, room, name)
+    }
+
     /// How often a reason has struck.
     pub(crate) fn drops(&self, at: At, label: &str) -> Result<u64> {
         let (status, path) = match at {
