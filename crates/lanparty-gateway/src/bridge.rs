@@ -5,7 +5,7 @@
 //! What may cross at all is `lanparty-l2`'s policy. Who is in the room, the
 //! session says. Counting and logging is the driver's.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -66,7 +66,14 @@ pub enum Alarm {
 /// What the bridge wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    Send { frame: Vec<u8>, target: Target },
+    Send {
+        frame: Vec<u8>,
+        target: Target,
+    },
+    /// Send this frame into the room.
+    Tell {
+        frame: Vec<u8>,
+    },
     Alarm(Alarm),
 }
 
@@ -77,6 +84,8 @@ pub struct Bridge {
     host: HostView,
     players: BTreeMap<MacAddr, PeerId>,
     macs: BTreeMap<PeerId, MacAddr>,
+    /// Players that have not been told yet which addresses are ours.
+    strangers: BTreeSet<MacAddr>,
     /// Players who lost their connection, and until when they may return.
     departed: BTreeMap<MacAddr, Instant>,
     bindings: IpBindings,
@@ -105,6 +114,7 @@ impl Bridge {
             },
             players: BTreeMap::new(),
             macs: BTreeMap::new(),
+            strangers: BTreeSet::new(),
             departed: BTreeMap::new(),
             bindings: IpBindings::new(Confirmation::Probe),
             lan_macs: MacTable::new(),
@@ -208,6 +218,10 @@ impl Bridge {
         now: Instant,
     ) -> Result<Target, DropReason> {
         let sender = *self.macs.get(&source).ok_or(DropReason::SourceId)?;
+        // It hears us: it knows who we are before it speaks.
+        if self.strangers.remove(&sender) {
+            self.introduce_host(sender);
+        }
         let context = Context {
             place: Place::Gateway,
             rules: &self.rules,
@@ -240,6 +254,7 @@ impl Bridge {
     pub fn player_joined(&mut self, player: PeerId, mac: MacAddr, now: Instant) {
         self.players.insert(mac, player);
         self.macs.insert(player, mac);
+        self.strangers.insert(mac);
         self.refresh.add(mac, now, &mut self.rng);
         // Its machine noticed nothing and will not report by itself.
         if self.departed.remove(&mac).is_some() {
@@ -253,6 +268,7 @@ impl Bridge {
             return;
         };
         self.players.remove(&mac);
+        self.strangers.remove(&mac);
         self.refresh.remove(mac);
         if for_good {
             self.bindings.forget_player(mac);
@@ -277,6 +293,18 @@ impl Bridge {
             }
             keep
         });
+    }
+
+    /// Tells a player which addresses are this computer's. What one player
+    /// says to another never passes us, so a player that has not heard from
+    /// this computer could not tell when a fellow player poses as it.
+    fn introduce_host(&mut self, player: MacAddr) {
+        for address in &self.host.addresses {
+            if let IpAddr::V4(address) = address {
+                let frame = arp::announcement_frame(player, self.host.mac, *address).to_vec();
+                self.outputs.push_back(Output::Tell { frame });
+            }
+        }
     }
 
     #[must_use]
@@ -337,6 +365,7 @@ impl Bridge {
                 let target = Target::Wire;
                 self.outputs.push_back(Output::Send { frame, target });
             }
+            self.introduce_host(player);
         }
         if self.next_loop_probe <= now {
             self.next_loop_probe = now + LOOP_PROBE_INTERVAL;

@@ -63,22 +63,37 @@ impl Arp {
 /// sent from the gateway's own address, answered by whoever owns the target.
 #[must_use]
 pub fn probe_frame(own_mac: MacAddr, target: Ipv4Addr) -> [u8; MIN_FRAME_LEN] {
+    request_frame(MacAddr::BROADCAST, own_mac, Ipv4Addr::UNSPECIFIED, target)
+}
+
+/// The frame that tells one machine whose `address` is (RFC 5227, section 2.3,
+/// but to one instead of all). It asks for nothing and changes no cache.
+#[must_use]
+pub fn announcement_frame(to: MacAddr, own_mac: MacAddr, address: Ipv4Addr) -> [u8; MIN_FRAME_LEN] {
+    request_frame(to, own_mac, address, address)
+}
+
+fn request_frame(
+    to: MacAddr,
+    own_mac: MacAddr,
+    sender: Ipv4Addr,
+    target: Ipv4Addr,
+) -> [u8; MIN_FRAME_LEN] {
     let mut frame = [0; MIN_FRAME_LEN];
     let header = EthernetHeader {
-        destination: MacAddr::BROADCAST,
+        destination: to,
         source: own_mac,
         ether_type: EtherType::ARP,
     };
-    let [t0, t1, t2, t3] = target.octets();
-    let [m0, m1, m2, m3, m4, m5] = own_mac.octets();
-    let packet = [
-        0, 1, 8, 0, 6, 4, 0, 1, m0, m1, m2, m3, m4, m5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, t0, t1, t2,
-        t3,
-    ];
-    for (byte, value) in frame
-        .iter_mut()
-        .zip(header.encode().into_iter().chain(packet))
-    {
+    let bytes = header
+        .encode()
+        .into_iter()
+        .chain([0, 1, 8, 0, 6, 4, 0, 1])
+        .chain(own_mac.octets())
+        .chain(sender.octets())
+        .chain([0; 6])
+        .chain(target.octets());
+    for (byte, value) in frame.iter_mut().zip(bytes) {
         *byte = value;
     }
     frame
@@ -101,6 +116,19 @@ mod tests {
         };
         assert!(arp.is_probe());
         assert_eq!((arp.sender_mac, arp.target), (own, target));
+    }
+
+    #[test]
+    fn an_announcement_claims_its_address_and_asks_for_no_other() {
+        let (own, to) = (MacAddr([2, 0, 0, 0, 0, 9]), MacAddr([2, 0, 0, 0, 0, 7]));
+        let address = Ipv4Addr::new(10, 1, 2, 3);
+        let class = classify(&announcement_frame(to, own, address)).unwrap();
+        assert_eq!(class.link.header.destination, to);
+        let Protocol::Arp(arp) = class.protocol else {
+            panic!("{class:?}")
+        };
+        assert_eq!((arp.sender_mac, arp.sender), (own, address));
+        assert_eq!(arp.target, address);
     }
 
     #[test]

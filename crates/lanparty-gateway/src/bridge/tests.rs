@@ -59,7 +59,7 @@ impl Party {
         let outputs = std::iter::from_fn(|| self.bridge.poll_output());
         let alarms = outputs.filter_map(|output| match output {
             Output::Alarm(alarm) => Some(alarm),
-            Output::Send { .. } => None,
+            Output::Send { .. } | Output::Tell { .. } => None,
         });
         alarms.collect()
     }
@@ -119,7 +119,7 @@ fn igmp(from: MacAddr, group: u8) -> Vec<u8> {
 fn sent(outputs: &[Output]) -> impl Iterator<Item = &[u8]> {
     outputs.iter().filter_map(|output| match output {
         Output::Send { frame, .. } => Some(frame.as_slice()),
-        Output::Alarm(_) => None,
+        Output::Tell { .. } | Output::Alarm(_) => None,
     })
 }
 
@@ -345,4 +345,25 @@ fn the_memory_of_departed_players_is_bounded() {
         party.now += Duration::from_millis(10);
         assert!(party.bridge.departed.len() <= MAX_DEPARTED);
     }
+}
+
+fn told(outputs: &[Output], player: MacAddr) -> usize {
+    let announcement = arp::announcement_frame(player, HOST, [10, 0, 0, 10].into());
+    let is_told =
+        |output: &&Output| matches!(output, Output::Tell { frame } if *frame == announcement);
+    outputs.iter().filter(is_told).count()
+}
+
+#[test]
+fn players_are_told_which_address_is_ours_before_anybody_can_pose_as_us() {
+    let mut party = party();
+    party.pass(Duration::from_secs(1));
+    let _ = party.room_sends(&arp(ANN, [0; 4], [10, 0, 0, 7]), 1);
+    let at_once = party.pass(Duration::ZERO);
+    assert_eq!((told(&at_once, ANN), told(&at_once, BEN)), (1, 0));
+    let _ = party.room_sends(&arp(ANN, [0; 4], [10, 0, 0, 7]), 1);
+    assert_eq!(told(&party.pass(Duration::ZERO), ANN), 0, "once is enough");
+    // Players forget a LAN host that is silent for 600 s.
+    let later = party.pass(Duration::from_secs(300));
+    assert!(told(&later, ANN) >= 4 && told(&later, BEN) >= 4);
 }
