@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use lanparty_lab::network::BRIDGE;
 use lanparty_lab::packet::{RawSocket, ipx_ethernet_ii};
-use lanparty_lab::party::{HOST1, HOST2, LAN, TAP};
+use lanparty_lab::party::{GATEWAY_PC, HOST1, HOST2, LAN, TAP};
 use lanparty_lab::{RawMember, sandbox};
 use lanparty_proto::MacAddr;
 
@@ -366,6 +366,32 @@ fn other_peoples_addresses_stay_theirs() {
                     "IPv4 from bob",
                     shout(stage.bob_address, 3),
                     gateway,
+                    "source_ip",
+                ),
+            ],
+        )
+    });
+}
+
+#[test]
+fn the_gateway_pcs_address_is_nobodys_to_take() {
+    sandbox::test(|| {
+        let stage = Stage::set(&[])?;
+        let mallory = stage.mallory()?;
+        from_mallory(
+            &stage,
+            &mallory,
+            &[
+                case(
+                    "ARP for the gateway PC",
+                    arp_reply(MAC, GATEWAY_PC),
+                    At::Gateway,
+                    "arp_spoof",
+                ),
+                case(
+                    "IPv4 from the gateway PC",
+                    udp4(MAC, (GATEWAY_PC, 2), (HOST2, 5_000), b"who said that"),
+                    At::Gateway,
                     "source_ip",
                 ),
             ],
