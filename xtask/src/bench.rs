@@ -49,6 +49,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if sandbox::entered() {
         return inside(arguments);
     }
+    sandbox::require()?;
     packages::ensure(&[packages::PARTY, packages::BENCH])?;
     cargo::build_release_programs()?;
     let status = sandbox::enter_with(

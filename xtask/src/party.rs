@@ -35,6 +35,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if sandbox::entered() {
         return inside(arguments);
     }
+    sandbox::require()?;
     if !arguments.json {
         println!("building the programs");
     }

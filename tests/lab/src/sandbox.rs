@@ -28,6 +28,17 @@ pub fn available() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// Says what is missing before anything is built or installed for a lab.
+///
+/// # Errors
+/// Without root.
+pub fn require() -> Result<()> {
+    if available() {
+        return Ok(());
+    }
+    bail!("a party needs network namespaces, so it must be run as root (for example with sudo -E)");
+}
+
 /// Runs this program again inside a sandbox, with `arguments`.
 ///
 /// # Errors
@@ -44,11 +55,7 @@ pub fn enter_with(
     arguments: impl IntoIterator<Item = String>,
     environment: &[(&str, std::path::PathBuf)],
 ) -> Result<ExitStatus> {
-    if !available() {
-        bail!(
-            "a party needs network namespaces, so it must be run as root (try: sudo -E cargo xtask party)"
-        );
-    }
+    require()?;
     let program = env::current_exe().context("cannot find the path of this program")?;
     // The sandbox must end even when this process is killed.
     Command::new("setpriv")
