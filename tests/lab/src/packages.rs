@@ -35,7 +35,7 @@ pub const TESTS: &[Needed] = &[
     needed("dbus-daemon", "dbus"),
     needed("dhclient", "isc-dhcp-client"),
     needed("ethtool", "ethtool"),
-    needed("tcpdump", "tcpdump"),
+    needed("dhcpcd", "dhcpcd-base"),
     needed("capsh", "libcap2-bin"),
 ];
 
