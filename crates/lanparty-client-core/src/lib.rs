@@ -31,6 +31,7 @@ pub mod roster;
 pub mod rules;
 pub mod session;
 pub mod snapshot;
+mod status;
 mod tunnel;
 
 pub use config::{SessionConfig, sign_card};

@@ -268,6 +268,10 @@ impl Session {
         self.readings = readings;
     }
 
+    pub(crate) const fn readings(&self) -> &Readings {
+        &self.readings
+    }
+
     /// What a player's machine must keep reaching outside the tunnel; DHCP
     /// offers that would cover it are dropped.
     pub fn set_address_guard(&mut self, guard: AddressGuard) {

@@ -28,8 +28,9 @@ use crate::identity::{self, PlayerIdentity};
 use crate::network_manager;
 use crate::player::{Parts, Player};
 use crate::settings::Settings;
-use crate::status;
 
+/// The socket's name in the state directory.
+pub(crate) const STATUS_SOCKET: &str = "status.sock";
 const AGENT: &str = concat!("lanparty-client ", env!("CARGO_PKG_VERSION"));
 
 pub(crate) fn join(arguments: &JoinArgs) -> Result<(), Failure> {
@@ -142,7 +143,7 @@ fn status_server(settings: &Settings, directory: &Path) -> anyhow::Result<Answer
     let path = settings
         .status_socket
         .clone()
-        .unwrap_or_else(|| directory.join(status::SOCKET_NAME));
+        .unwrap_or_else(|| directory.join(STATUS_SOCKET));
     AnswerSocket::bind(&path)
         .with_context(|| format!("cannot answer status requests at {}", path.display()))
 }

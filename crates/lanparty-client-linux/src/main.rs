@@ -16,13 +16,13 @@ mod network_manager;
 mod player;
 mod resolver;
 mod settings;
-mod status;
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use clap::Parser as _;
 use lanparty_obs::ExitCode;
+use lanparty_obs::diagnostics::MemberStatus;
 use lanparty_os::answer_socket::{self, AskError};
 use tracing_subscriber::EnvFilter;
 
@@ -74,8 +74,8 @@ fn try_main(cli: Cli) -> Result<(), Failure> {
 
 fn show_status(state: &StateArgs, json: bool) -> Result<(), Failure> {
     let directory = join::state_directory(state.state_dir.as_deref())?;
-    let status: status::Snapshot = answer_socket::ask(&directory.join(status::SOCKET_NAME))
-        .map_err(|error| match error {
+    let status: MemberStatus =
+        answer_socket::ask(&directory.join(join::STATUS_SOCKET)).map_err(|error| match error {
             AskError::NoAnswer(source) => Failure::new(
                 ExitCode::RelayUnreachable,
                 anyhow::Error::new(source)
@@ -89,7 +89,7 @@ fn show_status(state: &StateArgs, json: bool) -> Result<(), Failure> {
     let shown = if json {
         serde_json::to_string(&status).or_exit(ExitCode::Failure)? + "\n"
     } else {
-        status.sentences()
+        status.to_string()
     };
     let _closed = io::stdout().write_all(shown.as_bytes());
     Ok(())

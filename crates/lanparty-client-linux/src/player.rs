@@ -141,7 +141,7 @@ impl Player {
             reactor,
             now,
         };
-        self.say(&format!(
+        self.say(format_args!(
             "joining room {} by way of {}",
             self.settings.room, self.settings.relay
         ));
@@ -425,7 +425,7 @@ impl App for Player {
             TAP => self.read_tap(cx),
             STATUS => {
                 self.set_readings(cx);
-                self.status.answer_all(self.snapshot(cx.now));
+                self.status.answer_all(self.status(cx.now));
             }
             ROUTES => self.lan.routes_changed(cx.now),
             DHCP => {

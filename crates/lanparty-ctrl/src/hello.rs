@@ -17,6 +17,17 @@ pub enum Role {
     Gateway,
 }
 
+impl Role {
+    /// For a person.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Client => "player",
+            Self::Gateway => "gateway",
+        }
+    }
+}
+
 /// A member's request to be let into a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {

@@ -66,6 +66,7 @@ impl Console {
         match event {
             SessionEvent::Joined(membership) => self.joined(membership),
             SessionEvent::PeerJoined(info) => say(Status::PeerPresent {
+                role: info.role.word(),
                 name: info.name.as_str(),
             }),
             // The same member on a newer connection: that it is there follows.
@@ -74,6 +75,7 @@ impl Console {
                 ..
             } => {}
             SessionEvent::PeerLeft { peer, reason } => say(Status::PeerLeft {
+                role: peer.role.word(),
                 name: peer.name.as_str(),
                 reason: reason.sentence(),
             }),
@@ -104,9 +106,10 @@ impl Console {
         let cause = cause.to_string();
         if was_joined {
             self.failures = 0;
-            say(format_args!(
-                "the connection to the relay is lost: {cause}; this computer stays on the LAN meanwhile"
-            ));
+            say(Status::RelayLost {
+                cause: &cause,
+                meanwhile: "this computer stays on the LAN",
+            });
         } else {
             self.failures = self.failures.saturating_add(1);
             if Self::tells_attempt(self.failures) {

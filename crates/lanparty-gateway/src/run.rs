@@ -161,50 +161,9 @@ fn show_status(args: &StatusArgs) -> Result<(), Failure> {
         let json = serde_json::to_string_pretty(&status).map_err(Failure::Answer)?;
         say(json);
     } else {
-        print_status(&status);
+        say(status);
     }
     Ok(())
-}
-
-fn print_status(status: &MemberStatus) {
-    let millis = |rtt: Option<u32>| {
-        rtt.map_or("-".to_owned(), |us| {
-            format!("{:.1} ms", f64::from(us) / 1_000.0)
-        })
-    };
-    let relay = if status.relay.connected {
-        format!("connected, round trip {}", millis(status.relay.rtt_us))
-    } else {
-        "not connected".to_owned()
-    };
-    say(format_args!("room      {}", status.room));
-    say(format_args!("relay     {relay}"));
-    if let Some(lan) = status.lan {
-        let link = if lan.link_up { "link up" } else { "no link" };
-        let host = if lan.host_path {
-            "reachable"
-        } else {
-            "not reachable"
-        };
-        say(format_args!(
-            "LAN       {link}, {} addresses seen, this computer is {host} for players",
-            lan.known_macs
-        ));
-    }
-    say(format_args!(
-        "frames    {} to the LAN, {} from it",
-        status.counters.frames_in, status.counters.frames_out
-    ));
-    say(format_args!("drops     {}", status.drops));
-    for peer in &status.peers {
-        let mac = peer.mac.map_or("-".to_owned(), |mac| mac.to_string());
-        say(format_args!(
-            "{:<9} {} {mac} {}",
-            peer.role,
-            peer.name,
-            millis(peer.rtt_us)
-        ));
-    }
 }
 
 fn start_log(format: LogFormat) {

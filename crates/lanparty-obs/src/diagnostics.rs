@@ -3,7 +3,6 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use lanparty_proto::{MacAddr, PeerId};
 use serde::{Deserialize, Serialize};
@@ -18,6 +17,8 @@ pub struct MemberStatus {
     pub room: String,
     /// The member's own id, while it is in the room.
     pub peer_id: Option<PeerId>,
+    /// Seconds since it joined, while it is in the room.
+    pub uptime_s: Option<u64>,
     pub relay: RelayStatus,
     pub gateway: GatewayStatus,
     /// A player's adapter.
@@ -86,6 +87,7 @@ pub enum Finding {
     RelayLost,
     NotJoined,
     AdapterDown,
+    CableOut,
     NoGateway,
     NoAddress,
     LinkLocalOnly,
@@ -105,6 +107,9 @@ impl Finding {
             Self::NotJoined => "The relay answers, but this member is not in the room yet.",
             Self::AdapterDown => {
                 "The LAN adapter is down, so games cannot use it; rejoin the room."
+            }
+            Self::CableOut => {
+                "The LAN interface has no link, so players see only each other; check the cable to the party's switch."
             }
             Self::NoGateway => {
                 "No gateway is in the room, so only the players see each other; ask the host to start it."
@@ -129,7 +134,7 @@ impl Finding {
 }
 
 /// Any LAN with a Windows PC, a printer or a router broadcasts more often.
-const QUIET: Duration = Duration::from_secs(60);
+const QUIET_S: u64 = 60;
 /// Overlay header and Ethernet header.
 const FRAME_HEADERS: u16 = 20;
 
@@ -137,9 +142,9 @@ impl MemberStatus {
     /// What is worth telling, worst first.
     ///
     /// Later findings are mostly consequences of earlier ones, so a driver
-    /// that has one line shows the first. `uptime` counts from the join.
+    /// that has one line shows the first.
     #[must_use]
-    pub fn findings(&self, uptime: Duration) -> Vec<Finding> {
+    pub fn findings(&self) -> Vec<Finding> {
         if !self.relay.connected {
             return vec![Finding::RelayLost];
         }
@@ -147,6 +152,9 @@ impl MemberStatus {
             return vec![Finding::NotJoined];
         }
         let mut findings = Vec::new();
+        if self.lan.is_some_and(|lan| !lan.link_up) {
+            findings.push(Finding::CableOut);
+        }
         if let Some(tap) = &self.tap {
             if !tap.up {
                 findings.push(Finding::AdapterDown);
@@ -162,7 +170,8 @@ impl MemberStatus {
             if self.drops.get(DropReason::DhcpUnsafe) > 0 {
                 findings.push(Finding::DhcpRefused);
             }
-            if self.gateway.present && uptime >= QUIET && self.counters.broadcasts_in == 0 {
+            let is_settled = self.uptime_s.is_some_and(|uptime| uptime >= QUIET_S);
+            if self.gateway.present && is_settled && self.counters.broadcasts_in == 0 {
                 findings.push(Finding::NothingHeard);
             }
             let needed = tap.mtu.saturating_add(FRAME_HEADERS);
@@ -184,7 +193,8 @@ impl fmt::Display for MemberStatus {
         match (self.relay.address, self.relay.connected) {
             (Some(address), true) => write!(f, "relay {address}: reachable")?,
             (Some(address), false) => write!(f, "relay {address}: not connected, trying again")?,
-            (None, _) => f.write_str("relay: not connected, trying again")?,
+            (None, true) => f.write_str("relay: reachable")?,
+            (None, false) => f.write_str("relay: not connected, trying again")?,
         }
         writeln!(f, "{}", RoundTrip(self.relay.rtt_us))?;
         if let Some(path) = &self.relay.path {
@@ -207,6 +217,15 @@ impl fmt::Display for MemberStatus {
                 (None, _) => writeln!(f, "adapter {}: no address yet", tap.name)?,
             }
         }
+        if let Some(lan) = &self.lan {
+            let link = if lan.link_up { "link up" } else { "no link" };
+            let not = if lan.host_path { "" } else { "not" };
+            writeln!(
+                f,
+                "LAN: {link}, {} addresses seen; players can{not} reach this computer",
+                lan.known_macs,
+            )?;
+        }
         let counters = &self.counters;
         writeln!(
             f,
@@ -224,9 +243,27 @@ impl fmt::Display for MemberStatus {
             writeln!(f, "dropped {count}: {} ({reason})", reason.explanation())?;
         }
         for peer in &self.peers {
-            writeln!(f, "{} {}{}", peer.role, peer.name, RoundTrip(peer.rtt_us))?;
+            writeln!(f, "{peer}{}", RoundTrip(peer.rtt_us))?;
+        }
+        for finding in self.findings() {
+            writeln!(f, "note: {}", finding.sentence())?;
         }
         Ok(())
+    }
+}
+
+/// Who it is, without the round trip.
+impl fmt::Display for PeerStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let role = match self.role.as_str() {
+            "client" => "player",
+            other => other,
+        };
+        write!(f, "{role} {}", self.name)?;
+        match self.mac {
+            Some(mac) => write!(f, " ({mac})"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -249,6 +286,7 @@ mod tests {
         MemberStatus {
             room: "PARTY".to_owned(),
             peer_id: Some(7.try_into().unwrap()),
+            uptime_s: Some(QUIET_S),
             relay: RelayStatus {
                 connected: true,
                 address: Some("198.51.100.1:443".parse().unwrap()),
@@ -290,12 +328,12 @@ mod tests {
     fn findings(change: impl FnOnce(&mut MemberStatus)) -> Vec<Finding> {
         let mut status = healthy();
         change(&mut status);
-        status.findings(QUIET)
+        status.findings()
     }
 
     #[test]
     fn a_healthy_player_hears_nothing() {
-        assert_eq!(healthy().findings(QUIET), []);
+        assert_eq!(healthy().findings(), []);
     }
 
     #[test]
@@ -349,7 +387,8 @@ mod tests {
     fn silence_is_no_finding_in_the_first_minute() {
         let mut status = healthy();
         status.counters.broadcasts_in = 0;
-        assert_eq!(status.findings(QUIET - Duration::from_secs(1)), []);
+        status.uptime_s = Some(QUIET_S - 1);
+        assert_eq!(status.findings(), []);
     }
 
     #[test]
@@ -359,6 +398,36 @@ mod tests {
             status.gateway.present = false;
         });
         assert_eq!(gateway, []);
+    }
+
+    #[test]
+    fn a_gateway_tells_of_its_lan() {
+        let mut status = healthy();
+        status.tap = None;
+        status.peers[0] = PeerStatus {
+            peer: 3.try_into().unwrap(),
+            role: "client".to_owned(),
+            name: "alice".to_owned(),
+            mac: Some(MacAddr([0x02, 0, 0x5e, 0x10, 0, 1])),
+            rtt_us: None,
+        };
+        status.lan = Some(LanStats {
+            link_up: false,
+            host_path: false,
+            frames_in: 1,
+            frames_out: 2,
+            known_macs: 12,
+        });
+        assert_eq!(status.findings(), [Finding::CableOut]);
+        let text = status.to_string();
+        for expected in [
+            "LAN: no link, 12 addresses seen; players cannot reach this computer\n",
+            "player alice (02:00:5e:10:00:01)\n",
+            "note: The LAN interface has no link",
+        ] {
+            assert!(text.contains(expected), "{expected:?} is missing in {text}");
+        }
+        assert!(!text.contains("adapter"), "{text}");
     }
 
     #[test]

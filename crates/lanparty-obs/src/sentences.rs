@@ -17,10 +17,15 @@ pub enum Status<'a> {
     },
     /// The room has no key.
     OpenRoom,
+    /// No gateway is in the room that was just joined.
+    NoGatewayYet,
     PeerPresent {
+        /// The word for the role.
+        role: &'a str,
         name: &'a str,
     },
     PeerLeft {
+        role: &'a str,
         name: &'a str,
         /// The sentence of the close code.
         reason: &'a str,
@@ -31,6 +36,8 @@ pub enum Status<'a> {
     /// The connection of a member that was in the room.
     RelayLost {
         cause: &'a str,
+        /// What goes on, such as `the adapter stays up`.
+        meanwhile: &'a str,
     },
     /// An attempt to join that failed and will be repeated.
     NotConnected {
@@ -63,8 +70,13 @@ impl fmt::Display for Status<'_> {
             Self::OpenRoom => f.write_str(
                 "this room has no key: whoever knows its name can join it, and the relay can read it",
             ),
-            Self::PeerPresent { name } => write!(f, "{name} is in the room"),
-            Self::PeerLeft { name, reason } => write!(f, "{name} left the room: {reason}"),
+            Self::NoGatewayYet => f.write_str(
+                "no gateway is in the room yet, so the players are among themselves",
+            ),
+            Self::PeerPresent { role, name } => write!(f, "{role} {name} is in the room"),
+            Self::PeerLeft { role, name, reason } => {
+                write!(f, "{role} {name} left the room: {reason}")
+            }
             Self::GatewayPresent => {
                 f.write_str("the gateway is present: the party's LAN is reachable")
             }
@@ -72,9 +84,9 @@ impl fmt::Display for Status<'_> {
                 "the gateway is gone: players still see each other, but not the party's LAN",
             ),
             Self::PolicyChanged => f.write_str("the host changed the room's rules"),
-            Self::RelayLost { cause } => write!(
+            Self::RelayLost { cause, meanwhile } => write!(
                 f,
-                "the connection to the relay is lost: {cause}; the adapter stays up meanwhile"
+                "the connection to the relay is lost: {cause}; {meanwhile} meanwhile"
             ),
             Self::NotConnected { cause } => write!(f, "not connected to the relay: {cause}"),
             Self::Retrying { after, attempt } => write!(

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use lanparty_ctrl::{Mode, Role};
+use lanparty_ctrl::Mode;
 use lanparty_os::answer_socket::{self, AskError};
 use lanparty_relay_core::{MemberSnapshot, RoomSnapshot, RoomsSnapshot};
 
@@ -74,10 +74,7 @@ fn write_room(out: &mut impl Write, room: &RoomSnapshot) -> io::Result<()> {
 }
 
 fn write_member(out: &mut impl Write, member: &MemberSnapshot) -> io::Result<()> {
-    let role = match member.role {
-        Role::Client => "player",
-        Role::Gateway => "gateway",
-    };
+    let role = member.role.word();
     let mac = member
         .mac
         .map_or_else(|| "-".to_owned(), |mac| mac.to_string());

@@ -25,7 +25,6 @@ use crate::arp::Arp;
 use crate::dhcp::{DhcpClient, DhcpError, Kind};
 use crate::failure::{Failure, OrExit as _};
 use crate::settings::{Addressing, Settings, refuse_overlap};
-use crate::status::Source;
 
 /// Route changes come in bursts; one look after the burst is enough.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -139,15 +138,6 @@ impl Lan {
 
     pub(super) const fn address(&self) -> Option<(Prefix, AddressSource)> {
         self.keeper.current()
-    }
-
-    pub(super) const fn source(&self) -> Source {
-        match self.keeper.current() {
-            Some((_, AddressSource::Dhcp)) => Source::Dhcp,
-            Some((_, AddressSource::Static)) => Source::Static,
-            Some((_, AddressSource::LinkLocal)) => Source::LinkLocal,
-            None => Source::None,
-        }
     }
 
     /// The room was joined and the adapter has its cable.
@@ -327,10 +317,10 @@ impl Player {
 
     fn set_address(&mut self, prefix: Prefix, source: AddressSource) -> Result<(), Failure> {
         let warning = self.lan.set_address(prefix)?;
-        let origin = self.lan.source().words();
-        self.say(&format!(
-            "adapter {}: {prefix}, {origin}",
-            self.lan.tap_name
+        self.say(format_args!(
+            "adapter {}: {prefix}, {}",
+            self.lan.tap_name,
+            source.words()
         ));
         tracing::debug!(?source, "address set");
         if let Some(warning) = warning {
