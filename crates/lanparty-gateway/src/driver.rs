@@ -9,7 +9,7 @@ use lanparty_client_core::{DisconnectCause, Effect, End, Readings, Session, Sess
 use lanparty_ctrl::{CloseCode, Role};
 use lanparty_lan::{FromLan, HostReach, Lan, LanPort, LinkEvent, Received};
 use lanparty_obs::DropReason;
-use lanparty_obs::diagnostics::{GatewayStatus, MemberStatus, PeerStatus, RelayStatus};
+use lanparty_obs::diagnostics::MemberStatus;
 use lanparty_obs::drops::DropCounts;
 use lanparty_obs::frame_log::{Action, Direction, GatewayFrameRecord};
 use lanparty_obs::stats::LanStats;
@@ -378,41 +378,10 @@ impl Gateway {
 
     fn member_status(&mut self, cx: &mut Context<'_>) -> MemberStatus {
         let readings = self.readings(cx);
-        let budget = readings.datagram_budget;
         self.session.set_readings(readings);
-        let snapshot = self.session.snapshot(cx.now);
-        let micros = |rtt: Duration| u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX);
-        let rtt_of = |peer| self.session.peer_rtt(peer).map(|rtt| micros(rtt.smoothed));
-        let peers = self.session.roster().iter().map(|info| PeerStatus {
-            peer: info.peer,
-            role: match info.role {
-                Role::Client => "client".to_owned(),
-                Role::Gateway => "gateway".to_owned(),
-            },
-            name: info.name.to_string(),
-            mac: info.mac,
-            rtt_us: rtt_of(info.peer),
-        });
-        MemberStatus {
-            room: self.session.config().room.to_string(),
-            peer_id: snapshot.joined_for.and(snapshot.own_id),
-            relay: RelayStatus {
-                connected: self.session.is_joined(),
-                address: self.current_address(),
-                rtt_us: snapshot.relay_rtt.map(micros),
-                path: None,
-                datagram_budget: budget.and_then(|budget| u16::try_from(budget).ok()),
-            },
-            gateway: GatewayStatus {
-                present: self.session.is_joined(),
-                rtt_us: None,
-            },
-            tap: None,
-            lan: Some(self.lan_stats()),
-            peers: peers.collect(),
-            counters: snapshot.counters,
-            drops: snapshot.drops,
-        }
+        let mut status = self.session.status(cx.now);
+        status.relay.address = self.current_address();
+        status
     }
 
     fn current_address(&self) -> Option<SocketAddr> {
