@@ -108,7 +108,9 @@ pub struct Party {
 
 impl Party {
     /// Builds the networks and hosts and starts every program, in the order
-    /// of a real evening: LAN, relay, gateway, players.
+    /// of a real evening: LAN, relay, gateway, players. Every player has an
+    /// address when it returns: a game that starts before would bind to the
+    /// home network.
     ///
     /// # Errors
     /// When something does not start; the error carries its log.
@@ -119,6 +121,9 @@ impl Party {
         party.start_gateway()?;
         for number in 0..party.players.len() {
             party.start_player(number)?;
+        }
+        for player in &party.players {
+            player.address()?;
         }
         Ok(party)
     }
