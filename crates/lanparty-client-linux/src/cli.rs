@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use lanparty_member_cli::{MemberArgs, Task};
 
 use crate::dhcp::Kind;
 
@@ -12,17 +13,13 @@ use crate::dhcp::Kind;
 #[command(
     name = "lanparty-client",
     version,
-    args_conflicts_with_subcommands = true,
-    subcommand_negates_reqs = true,
     after_help = "Exit codes: 0 done, 2 usage, 3 room or address, 4 certificate, 5 network adapter, \
                   7 missing capability, 8 relay unreachable, 9 version mismatch, 10 rejected, \
                   11 state directory, 1 anything else."
 )]
 pub(crate) struct Cli {
-    #[command(subcommand)]
-    pub(crate) command: Option<Command>,
     #[command(flatten)]
-    pub(crate) join: Option<JoinArgs>,
+    pub(crate) task: Task<Command, JoinArgs>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -51,26 +48,8 @@ pub(crate) struct StateArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct JoinArgs {
-    /// The relay: a name or address, with a port unless it is 443.
-    #[arg(long, value_name = "HOST[:PORT]", env = "LANPARTY_RELAY")]
-    pub(crate) relay: String,
-    /// The room's code, as the party host gave it.
-    #[arg(long, value_name = "CODE", env = "LANPARTY_ROOM")]
-    pub(crate) room: String,
-    /// The name in the relay's certificate, where it is not the one in --relay.
-    #[arg(long, value_name = "NAME", env = "LANPARTY_SERVER_NAME")]
-    pub(crate) server_name: Option<String>,
-    /// Trust this certificate (DER) instead of the system's authorities.
-    #[arg(
-        long,
-        value_name = "FILE.der",
-        env = "LANPARTY_RELAY_CA_CERT",
-        conflicts_with = "relay_pin"
-    )]
-    pub(crate) relay_ca_cert: Option<PathBuf>,
-    /// Trust only the relay whose key has this SHA-256 hash (64 hex digits).
-    #[arg(long, value_name = "SHA256", env = "LANPARTY_RELAY_PIN")]
-    pub(crate) relay_pin: Option<String>,
+    #[command(flatten)]
+    pub(crate) member: MemberArgs,
     /// The adapter's MAC address instead of the one made at the first start.
     #[arg(long, value_name = "MAC", env = "LANPARTY_VIRTUAL_MAC")]
     pub(crate) virtual_mac: Option<String>,
@@ -97,9 +76,6 @@ pub(crate) struct JoinArgs {
         env = "LANPARTY_DHCP_CLIENT"
     )]
     pub(crate) dhcp_client: DhcpClientChoice,
-    /// What the others in the room see.
-    #[arg(long, value_name = "TEXT", env = "LANPARTY_NAME")]
-    pub(crate) name: Option<String>,
     /// The file with this player's secret and MAC address.
     #[arg(long, value_name = "FILE", env = "LANPARTY_IDENTITY")]
     pub(crate) identity: Option<PathBuf>,
@@ -110,11 +86,8 @@ pub(crate) struct JoinArgs {
     /// unless given.
     #[arg(long, value_name = "PATH", env = "LANPARTY_STATUS_SOCKET")]
     pub(crate) status_socket: Option<PathBuf>,
-    // Not `StateArgs`: clap takes an optional group with another one inside
-    // for absent.
-    /// Where identity, journal and status socket are kept.
-    #[arg(long, value_name = "DIR", env = "LANPARTY_STATE_DIR")]
-    pub(crate) state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) state: StateArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -153,8 +126,10 @@ mod tests {
         let line = "lanparty-client --relay r.example --server-name lanparty-relay.local \
                     --relay-ca-cert ca.der --room ROOM1 --virtual-mac 02:00:5e:10:00:01";
         let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();
-        let join = cli.join.unwrap();
-        assert_eq!(join.relay, "r.example");
+        let Task::Main(join) = cli.task else {
+            panic!("no main work");
+        };
+        assert_eq!(join.member.relay, "r.example".parse().unwrap());
         assert_eq!(join.tap_name, "lanparty0");
     }
 
@@ -163,6 +138,6 @@ mod tests {
         assert!(Cli::try_parse_from(["lanparty-client"]).is_err());
         assert!(Cli::try_parse_from(["lanparty-client", "--relay", "r"]).is_err());
         let cli = Cli::try_parse_from(["lanparty-client", "cleanup"]).unwrap();
-        assert!(matches!(cli.command, Some(Command::Cleanup { .. })));
+        assert!(matches!(cli.task, Task::Command(Command::Cleanup { .. })));
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use lanparty_client_route::RouteError;
 use lanparty_client_tap::TapError;
+use lanparty_member_cli::MemberArgsError;
 use lanparty_obs::ExitCode;
 
 /// Printed once, at the edge, with the chain of its causes.
@@ -29,6 +30,12 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#}", self.error)
+    }
+}
+
+impl From<MemberArgsError> for Failure {
+    fn from(error: MemberArgsError) -> Self {
+        Self::new(error.exit_code(), error)
     }
 }
 

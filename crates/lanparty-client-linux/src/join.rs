@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use lanparty_client_core::{Session, SessionConfig, Splitter, sign_card};
 use lanparty_client_route::TapSide;
 use lanparty_client_tap::{Tap, TapOptions};
@@ -16,7 +16,7 @@ use lanparty_proto::mtu::DEFAULT_TAP_MTU;
 use lanparty_transport::reactor::Reactor;
 use lanparty_transport::run::run;
 use lanparty_transport::{
-    BindError, ClientOptions, DeviceSeed, MemberIdentity, TlsSetupError, Transport, TransportLimits,
+    BindError, ClientOptions, DeviceSeed, MemberIdentity, Transport, TransportLimits,
 };
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -35,7 +35,7 @@ const AGENT: &str = concat!("lanparty-client ", env!("CARGO_PKG_VERSION"));
 
 pub(crate) fn join(arguments: &JoinArgs) -> Result<(), Failure> {
     let settings = Settings::new(arguments)?;
-    let directory = state_directory(arguments.state_dir.as_deref())?;
+    let directory = state_directory(arguments.state.state_dir.as_deref())?;
     let (journal, leftovers) = open_journal(&directory)?;
     if !leftovers.to_string().is_empty() {
         tracing::warn!("{leftovers}");
@@ -83,18 +83,7 @@ pub(crate) fn join(arguments: &JoinArgs) -> Result<(), Failure> {
         limits: TransportLimits::default(),
     })
     .map_err(|error| match error {
-        BindError::Tls(TlsSetupError::CertificateDer) => Failure::new(
-            ExitCode::Certificate,
-            anyhow!(
-                "{} is not a certificate in DER form; ask the relay's operator for the file, and check --relay-ca-cert",
-                settings.trust_source
-            ),
-        ),
-        BindError::Tls(error) => {
-            let context = format!("cannot use {}", settings.trust_source);
-            let error = anyhow::Error::new(error).context(context);
-            Failure::new(ExitCode::Certificate, error)
-        }
+        BindError::Tls(error) => arguments.member.unusable_trust(error).into(),
         error @ (BindError::AddressInUse(_)
         | BindError::PermissionDenied(_)
         | BindError::Socket { .. }) => Failure::new(ExitCode::Bind, error),

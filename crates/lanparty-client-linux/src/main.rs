@@ -21,6 +21,7 @@ use std::ffi::OsStr;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use clap::Parser as _;
+use lanparty_member_cli::Task;
 use lanparty_obs::ExitCode;
 use lanparty_obs::diagnostics::MemberStatus;
 use lanparty_os::answer_socket::{self, AskError};
@@ -64,11 +65,10 @@ fn try_main(cli: Cli) -> Result<(), Failure> {
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .init();
-    match (cli.command, cli.join) {
-        (Some(Command::Status { state, json }), _) => show_status(&state, json),
-        (Some(Command::Cleanup { state }), _) => cleanup::run(&state),
-        (None, Some(join)) => join::join(&join),
-        (None, None) => Ok(()),
+    match cli.task {
+        Task::Command(Command::Status { state, json }) => show_status(&state, json),
+        Task::Command(Command::Cleanup { state }) => cleanup::run(&state),
+        Task::Main(join) => join::join(&join),
     }
 }
 

@@ -4,9 +4,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use lanparty_ctrl::{BoundedVec, DisplayName, ExtraEtherType, Ipv6Policy, RoomPolicy, VlanId};
-use lanparty_net::RelayEndpoint;
-use lanparty_transport::Identity;
+use lanparty_ctrl::{BoundedVec, ExtraEtherType, Ipv6Policy, RoomPolicy, VlanId};
+use lanparty_member_cli::{MemberArgs, Task};
 
 /// Puts the players of a room onto the LAN that this computer is wired to.
 ///
@@ -16,23 +15,13 @@ use lanparty_transport::Identity;
 #[command(
     name = "lanparty-gateway",
     version,
-    args_conflicts_with_subcommands = true,
-    subcommand_negates_reqs = true,
     after_help = "Exit codes: 0 done, 2 usage, 3 room code, 4 certificate, 5 network interface, \
                   7 missing capability, 8 relay unreachable, 9 version mismatch, 10 rejected, \
                   11 state directory, 1 anything else."
 )]
 pub(crate) struct Cli {
-    #[command(subcommand)]
-    pub(crate) command: Option<Command>,
-    /// Without further groups inside: clap could not tell whether an optional
-    /// group that has some is there.
     #[command(flatten)]
-    pub(crate) run: Option<Run>,
-    #[command(flatten)]
-    pub(crate) policy: PolicyArgs,
-    #[command(flatten)]
-    pub(crate) state: State,
+    pub(crate) task: Task<Command, Run>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -63,35 +52,11 @@ pub(crate) struct State {
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
-    /// The relay: a name or an address, with :PORT where it is not 443.
-    #[arg(long, value_name = "HOST[:PORT]", env = "LANPARTY_RELAY")]
-    pub(crate) relay: RelayEndpoint,
-    /// The name in the relay's certificate, where it is not that of --relay.
-    #[arg(long, value_name = "NAME", env = "LANPARTY_SERVER_NAME")]
-    pub(crate) server_name: Option<String>,
-    /// Trust this certificate, or the authority that it belongs to, and no other.
-    #[arg(long, value_name = "FILE.der", env = "LANPARTY_RELAY_CA_CERT")]
-    pub(crate) relay_ca_cert: Option<PathBuf>,
-    /// Trust the relay with this SHA-256 of its public key (64 hexadecimal
-    /// digits), whatever its certificate says. May be repeated.
-    #[arg(
-        long,
-        value_name = "SHA256",
-        env = "LANPARTY_RELAY_PIN",
-        value_delimiter = ',',
-        value_parser = pin,
-        conflicts_with = "relay_ca_cert"
-    )]
-    pub(crate) relay_pin: Vec<Identity>,
-    /// The room's code: up to 32 of A-Z a-z 0-9 - _
-    #[arg(long, value_name = "CODE", env = "LANPARTY_ROOM")]
-    pub(crate) room: String,
+    #[command(flatten)]
+    pub(crate) member: MemberArgs,
     /// The wired interface, or the bridge, that leads to the party's switch.
     #[arg(long, value_name = "INTERFACE", env = "LANPARTY_IFACE")]
     pub(crate) iface: String,
-    /// How the players see this gateway. Default: this computer's name.
-    #[arg(long, value_name = "NAME", env = "LANPARTY_NAME")]
-    pub(crate) name: Option<DisplayName>,
     /// Seconds between two frames that remind the switch of a player; for
     /// switches that forget faster than within two minutes.
     #[arg(
@@ -102,6 +67,10 @@ pub(crate) struct Run {
         value_parser = clap::value_parser!(u16).range(1..=3600)
     )]
     pub(crate) cam_refresh: u16,
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
+    #[command(flatten)]
+    pub(crate) state: State,
     /// How log lines look.
     #[arg(long, value_enum, default_value_t, env = "LANPARTY_LOG_FORMAT")]
     pub(crate) log_format: LogFormat,
@@ -201,12 +170,6 @@ fn vlan(text: &str) -> Result<VlanId, String> {
     VlanId::try_from(number).map_err(|error| error.to_string())
 }
 
-fn pin(text: &str) -> Result<Identity, String> {
-    lanparty_ctrl::hex::decode_array(text)
-        .map(Identity)
-        .ok_or_else(|| "a pin is 64 hexadecimal digits".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -243,9 +206,10 @@ mod tests {
              --allow-ethertype 34997 --allow-vlan 12 --ipv6 lan --allow-host 10.0.0.1 \
              --party-subnet-only",
         );
-        let cli = cli.unwrap();
-        assert!(cli.run.is_some());
-        let policy = cli.policy.room_policy().unwrap();
+        let Task::Main(run) = cli.unwrap().task else {
+            panic!("no main work");
+        };
+        let policy = run.policy.room_policy().unwrap();
         let ether_types: Vec<u16> = policy.ether_types.iter().map(|e| e.get()).collect();
         assert_eq!(ether_types, [0x88B5, 0x88B5]);
         assert_eq!(

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use lanparty_client_core::End;
 use lanparty_ctrl::CloseCode;
-use lanparty_ctrl::room::RoomCodeError;
 use lanparty_lan::LanError;
+use lanparty_member_cli::MemberArgsError;
 use lanparty_net::ResolveError;
 use lanparty_obs::ExitCode;
 use lanparty_os::lock::LockError;
@@ -19,13 +19,8 @@ use lanparty_transport::{BindError, TlsSetupError};
 pub(crate) enum Failure {
     #[error("{0}")]
     Policy(String),
-    #[error("--room cannot be used: {0}")]
-    Room(#[from] RoomCodeError),
-    #[error(
-        "{} holds no certificate: {reason}; take the file that the relay wrote with --dev-cert-der-out",
-        path.display()
-    )]
-    Certificate { path: PathBuf, reason: String },
+    #[error(transparent)]
+    Member(#[from] MemberArgsError),
     #[error("{0}; {hint}", hint = .0.user_hint())]
     Lan(#[from] LanError),
     #[error("the interface {0} is gone; start the gateway again when it is back")]
@@ -75,8 +70,8 @@ impl Failure {
             Self::StateDir(_) | Self::Secret(_) | Self::Lock(_) | Self::LocalSocket { .. } => {
                 ExitCode::State
             }
-            Self::Room(_) => ExitCode::Configuration,
-            Self::Certificate { .. } | Self::Transport(BindError::Tls(_)) => ExitCode::Certificate,
+            Self::Member(error) => error.exit_code(),
+            Self::Transport(BindError::Tls(_)) => ExitCode::Certificate,
             Self::Resolve(_) | Self::NoGateway { .. } => ExitCode::RelayUnreachable,
             Self::Ended(end) => end.exit_code(),
             Self::SecondGateway { .. } => CloseCode::LoopDetected.exit_code(),

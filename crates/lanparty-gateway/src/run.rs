@@ -1,25 +1,26 @@
 //! From the command line to the running gateway.
 
 use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use lanparty_client_core::{Session, SessionConfig, Splitter, rules_of, sign_card};
-use lanparty_ctrl::{DisplayName, Role, RoomCode, RoomId};
+use lanparty_ctrl::{DisplayName, Role, RoomId};
 use lanparty_lan::{Lan, LanOptions, LanPort};
+use lanparty_member_cli::Task;
 use lanparty_obs::diagnostics::MemberStatus;
 use lanparty_os::answer_socket::{self, AnswerSocket, AskError};
 use lanparty_os::lock::Lock;
 use lanparty_os::{capabilities, private_file, state_dir};
 use lanparty_transport::reactor::Reactor;
 use lanparty_transport::{
-    BindError, ClientOptions, DeviceSeed, MemberIdentity, ServerTrust, Transport, TransportLimits,
+    BindError, ClientOptions, DeviceSeed, MemberIdentity, Transport, TransportLimits,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::bridge::Bridge;
-use crate::cli::{Cli, Command, LogFormat, PolicyArgs, Run, State, StatusArgs};
+use crate::cli::{Cli, Command, LogFormat, Run, State, StatusArgs};
 use crate::console::{Console, say};
 use crate::driver::{Gateway, Relay};
 use crate::failure::Failure;
@@ -30,22 +31,22 @@ const SEED: &str = "device-seed";
 
 /// Does what the command line says.
 pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
-    match (cli.command, cli.run) {
-        (Some(Command::Status(args)), _) => show_status(&args),
-        (Some(Command::Cleanup(state)), _) => clean_up(&state),
-        (None, Some(run)) => bridge(run, &cli.policy, &cli.state),
-        // The parser lets no other line through.
-        (None, None) => Ok(()),
+    match cli.task {
+        Task::Command(Command::Status(args)) => show_status(&args),
+        Task::Command(Command::Cleanup(state)) => clean_up(&state),
+        Task::Main(run) => bridge(run),
     }
 }
 
-fn bridge(args: Run, policy: &PolicyArgs, state: &State) -> Result<(), Failure> {
+fn bridge(args: Run) -> Result<(), Failure> {
     start_log(args.log_format);
-    let policy = policy.room_policy().map_err(Failure::Policy)?;
-    let room: RoomCode = args.room.parse()?;
-    let directory = open_state(state)?;
+    let policy = args.policy.room_policy().map_err(Failure::Policy)?;
+    let member = &args.member;
+    let room = member.room()?;
+    let name = member.name(Role::Gateway)?;
+    let directory = open_state(&args.state)?;
     let _lock = Lock::acquire(&directory.join(LOCK))?;
-    let trust = trust(&args)?;
+    let trust = member.trust()?;
     let mut rng = StdRng::from_os_rng();
 
     // Before the room hears of us: a gateway without a LAN helps nobody.
@@ -53,8 +54,8 @@ fn bridge(args: Run, policy: &PolicyArgs, state: &State) -> Result<(), Failure> 
         interface: args.iface.clone(),
     })?;
     let relay = Relay {
-        addresses: args.relay.resolve()?,
-        server_name: args.server_name.unwrap_or_else(|| args.relay.server_name()),
+        addresses: member.relay.resolve()?,
+        server_name: member.server_name(),
     };
     let seed = private_file::load_or_create(&directory.join(SEED), || rng.random())?;
     let room_id = RoomId::derive(&room, None);
@@ -74,9 +75,11 @@ fn bridge(args: Run, policy: &PolicyArgs, state: &State) -> Result<(), Failure> 
         bind: None,
         limits: TransportLimits::default(),
     })
-    .map_err(|error| match (&args.relay_ca_cert, error) {
-        (Some(path), BindError::Tls(_)) => no_certificate(path, &"it is not a DER certificate"),
-        (_, error) => error.into(),
+    .map_err(|error| match error {
+        BindError::Tls(error) => Failure::Member(member.unusable_trust(error)),
+        error @ (BindError::AddressInUse(_)
+        | BindError::PermissionDenied(_)
+        | BindError::Socket { .. }) => Failure::Transport(error),
     })?;
     let mut splitter = Splitter::default();
     transport.set_splitter(Box::new(move |datagram, max_len, out| {
@@ -86,14 +89,14 @@ fn bridge(args: Run, policy: &PolicyArgs, state: &State) -> Result<(), Failure> 
     let system = |what| move |error| Failure::System(what, error);
     let mut reactor = Reactor::new().map_err(system("set up the event loop"))?;
     let now = reactor.now();
-    let console = Console::new(args.room.to_string(), args.iface, args.relay.to_string());
+    let console = Console::new(room.to_string(), args.iface, member.relay.to_string());
     let mut bridge = Bridge::new(rules_of(&policy), StdRng::from_rng(&mut rng), now);
     bridge.set_refresh_interval(Duration::from_secs(args.cam_refresh.into()));
     let config = SessionConfig {
         role: Role::Gateway,
         room,
         mac,
-        name: args.name.unwrap_or_else(host_name),
+        name,
         agent: agent(),
         card,
         policy,
@@ -110,24 +113,6 @@ fn bridge(args: Run, policy: &PolicyArgs, state: &State) -> Result<(), Failure> 
     lanparty_transport::run::run(&mut reactor, &mut transport, &mut gateway)
         .map_err(system("run the event loop"))?;
     gateway.into_outcome()
-}
-
-fn trust(args: &Run) -> Result<ServerTrust, Failure> {
-    if let Some(path) = &args.relay_ca_cert {
-        let der = std::fs::read(path).map_err(|error| no_certificate(path, &error))?;
-        return Ok(ServerTrust::certificate(der));
-    }
-    if args.relay_pin.is_empty() {
-        return Ok(ServerTrust::SystemRoots);
-    }
-    Ok(ServerTrust::Pin(args.relay_pin.clone()))
-}
-
-fn no_certificate(path: &Path, reason: &dyn std::fmt::Display) -> Failure {
-    Failure::Certificate {
-        path: path.to_owned(),
-        reason: reason.to_string(),
-    }
 }
 
 fn open_state(state: &State) -> Result<PathBuf, Failure> {
@@ -180,11 +165,6 @@ fn start_log(format: LogFormat) {
 
 fn agent() -> DisplayName {
     displayable(concat!("lanparty-gateway ", env!("CARGO_PKG_VERSION")))
-}
-
-fn host_name() -> DisplayName {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname");
-    displayable(&name.unwrap_or_default())
 }
 
 fn displayable(name: &str) -> DisplayName {
