@@ -307,7 +307,9 @@ fn journals(write: Write<'_>) -> Result<()> {
         "os_journal",
         "bare-lines",
         &[&[1][..], &bare.join(&b'\n')].concat(),
-    )
+    )?;
+    let last = br#"{"record":"planned","id":18446744073709551615,"boot":"first","undo":{}}"#;
+    write("os_journal", "last-id", &[&[1][..], last].concat())
 }
 
 /// The control messages that `lanparty-ctrl` pins.

@@ -12,6 +12,10 @@ use serde_json::Value;
 use super::undo::Undo;
 use super::{BootId, ChangeId};
 
+/// More changes than can ever be made, so that counting on never overflows; a
+/// record beyond it is not ours.
+const MAX_ID: u64 = u64::MAX / 2;
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "snake_case")]
 pub(super) enum Record {
@@ -98,7 +102,7 @@ pub(super) fn load(content: &[u8]) -> Loaded {
     };
     for line in whole.split(|byte| *byte == b'\n') {
         match parse(line) {
-            Some(Record::Planned { id, boot, undo }) => {
+            Some(Record::Planned { id, boot, undo }) if id <= MAX_ID => {
                 let id = ChangeId(id);
                 loaded.last = loaded.last.max(id);
                 loaded.entries.insert(id, Entry { boot, undo });
@@ -107,7 +111,7 @@ pub(super) fn load(content: &[u8]) -> Loaded {
             Some(Record::Undone { id }) => {
                 loaded.entries.remove(&ChangeId(id));
             }
-            None => loaded.is_damaged = true,
+            Some(Record::Planned { .. }) | None => loaded.is_damaged = true,
         }
     }
     loaded

@@ -182,6 +182,19 @@ fn a_damaged_record_is_reported_and_the_others_are_undone_and_the_rest_swept() {
 }
 
 #[test]
+fn a_number_that_no_counter_reaches_is_damage_and_not_a_panic() {
+    let directory = TempDir::new().unwrap();
+    let entry = record::Entry::new(&boot("first"), remove(1));
+    let planned = Record::planned(ChangeId(u64::MAX), &entry);
+    put(&directory, &record::line(&planned));
+
+    let mut journal = open(&directory);
+    let report = journal.undo_all(&mut FakeMachine::default()).unwrap();
+    assert!(report.moved_aside.is_some());
+    assert!(journal.plan(remove(2)).is_ok());
+}
+
+#[test]
 fn what_is_no_journal_at_all_is_moved_aside() {
     for junk in [&b"\0\0\0\0"[..], b"hello\n", &[0xFF; 100]] {
         let directory = tempfile::tempdir().unwrap();
