@@ -2,13 +2,14 @@
 //! the LAN. After every forbidden frame a harmless one must arrive, so silence
 //! is never a dead line.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use lanparty_lab::network::BRIDGE;
 use lanparty_lab::packet::{RawSocket, ipx_ethernet_ii};
 use lanparty_lab::party::{GATEWAY_PC, HOST1, HOST2, LAN, TAP};
-use lanparty_lab::{RawMember, sandbox};
+use lanparty_lab::{RawMember, sandbox, wait};
 use lanparty_proto::MacAddr;
 
 use crate::forged::{
@@ -28,6 +29,9 @@ const BPDU: (u16, &[u8]) = (
         0x42, 0x42, 0x03, 0, 0, 0, 0, 0, 0x80, 0, 2, 0, 0x5E, 0x10, 0, 0x66,
     ],
 );
+
+/// IPv6 addresses are usable a second or two after their interface.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 struct Case {
     name: &'static str,
@@ -314,6 +318,31 @@ fn false_servers_and_routers_stay_with_their_sender() {
                     "router_advertisement",
                 ),
                 case(
+                    "a multicast querier",
+                    forged::igmp_query(MAC, ADDRESS),
+                    relay,
+                    "multicast_querier",
+                ),
+                case(
+                    "a virtual router",
+                    forged::vrrp(MAC, ADDRESS, HOST1),
+                    relay,
+                    "routing_protocol",
+                ),
+                case(
+                    "a route to everywhere",
+                    udp4(
+                        MAC,
+                        (ADDRESS, 520),
+                        (Ipv4Addr::BROADCAST, 520),
+                        &[
+                            2, 2, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1,
+                        ],
+                    ),
+                    relay,
+                    "routing_protocol",
+                ),
+                case(
                     "an ICMP redirect",
                     forged::icmp_redirect(MAC, ADDRESS, HOST1, HOST2),
                     relay,
@@ -335,7 +364,15 @@ fn other_peoples_addresses_stay_theirs() {
     sandbox::test(|| {
         let stage = Stage::set(&[])?;
         let mallory = stage.mallory()?;
-        let host_v6 = link_local(stage.party.host1.mac(LAN)?);
+        // A player knows whose an address is once it has heard from its owner,
+        // and the ping of the stage was IPv4.
+        let host_v6 = wait::until("host1 to have an IPv6 address", PATIENCE, || {
+            stage.party.host1.ipv6_link_local(LAN).ok().flatten()
+        })?;
+        wait::until("bob to reach host1 by IPv6", PATIENCE, || {
+            let ping = format!("ping -n -q -c 1 -W 1 {host_v6}%{TAP}");
+            stage.bob().node.sh(&ping).ok()
+        })?;
         let shout = |from, port| udp4(MAC, (from, port), (HOST2, 5_000), b"who said that");
         let gateway = At::Gateway;
         from_mallory(

@@ -13,7 +13,9 @@ pub(crate) const FRAGMENT: u8 = 44;
 pub(crate) const DESTINATION_OPTIONS: u8 = 60;
 const ICMP: u8 = 1;
 const UDP: u8 = 17;
+const IGMP: u8 = 2;
 const ICMPV6: u8 = 58;
+const VRRP: u8 = 112;
 const SHORTEST: usize = 60;
 
 pub(crate) fn ethernet(
@@ -129,6 +131,28 @@ pub(crate) fn icmp_redirect(
     let sum = checksum(&message);
     message[2..4].copy_from_slice(&sum);
     ipv4(source, router, host, ICMP, &message)
+}
+
+/// Asks every host for its groups: whoever asks from the lowest address is
+/// the LAN's querier (RFC 3376, section 6.6.2), and here nobody listens to it.
+pub(crate) fn igmp_query(source: MacAddr, from: Ipv4Addr) -> Vec<u8> {
+    let mut message = [0x11, 1, 0, 0, 0, 0, 0, 0];
+    let sum = checksum(&message);
+    message[2..4].copy_from_slice(&sum);
+    ipv4(source, from, Ipv4Addr::new(224, 0, 0, 1), IGMP, &message)
+}
+
+/// Takes a virtual router's address over: version 2, the highest priority.
+pub(crate) fn vrrp(source: MacAddr, from: Ipv4Addr, router: Ipv4Addr) -> Vec<u8> {
+    let mut message = [
+        &[0x21, 1, 255, 1, 0, 1, 0, 0][..],
+        &router.octets(),
+        &[0; 8],
+    ]
+    .concat();
+    let sum = checksum(&message);
+    message[6..8].copy_from_slice(&sum);
+    ipv4(source, from, Ipv4Addr::new(224, 0, 0, 18), VRRP, &message)
 }
 
 /// An IPv6 packet to the group's own MAC address, behind one extension header
