@@ -1,12 +1,9 @@
 //! The protocol version and what to say when it does not fit.
 
+pub use lanparty_proto::tls::{ALPN, EXPORTER_LABEL};
+
 /// The version of the protocol that this crate speaks.
 pub const PROTOCOL_VERSION: u16 = 1;
-/// The ALPN token of that version.
-pub const ALPN: &[u8] = b"lanparty/1";
-/// The label of the TLS exporter whose 32 bytes (empty context) an admission
-/// proof signs.
-pub const EXPORTER_LABEL: &[u8] = b"EXPORTER-lanparty-1";
 
 /// A member and a relay without a common version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,5 +1,6 @@
 //! The bytes that members of a room exchange: overlay and fragment headers,
-//! views of Ethernet frames, the MAC address rules and the MTU arithmetic.
+//! views of Ethernet frames, the MAC address rules, the MTU arithmetic and
+//! the names that TLS is given.
 //!
 //! This crate owns layouts and nothing else. It does no I/O, reads no clock,
 //! and allocates nothing on the read path. Every accessor is safe after the
@@ -25,6 +26,7 @@ pub mod mtu;
 pub mod overlay;
 pub mod peer;
 pub mod probe;
+pub mod tls;
 
 pub use mac::MacAddr;
 pub use peer::PeerId;

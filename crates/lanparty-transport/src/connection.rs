@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use lanparty_proto::tls::EXPORTER_LABEL;
 use quinn_proto::{
     Connection, ConnectionError, Event as QuicEvent, StreamEvent, TransportError,
     TransportErrorCode, VarInt,
@@ -18,7 +19,6 @@ use crate::datagrams::{Outgoing, Splitter};
 use crate::event::{CloseReason, ConnId, ConnStats, Event, Identity};
 use crate::identity::identity_of;
 use crate::limits::TransportLimits;
-use crate::tls::EXPORTER_LABEL;
 use crate::verify::RelayVerifier;
 
 /// How long a close waits for the control messages before it to leave.

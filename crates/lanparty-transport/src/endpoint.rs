@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use lanparty_obs::DropReason;
 use lanparty_obs::drops::DropCounts;
+use lanparty_proto::tls::ALPN;
 use lanparty_queue::FlowKey;
 use quinn_proto::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn_proto::{
@@ -122,7 +123,7 @@ impl Transport {
     /// # Errors
     /// Where the address cannot be bound or the certificate cannot be used.
     pub fn listen(options: ListenOptions) -> Result<Self, BindError> {
-        Self::listen_as(options, tls::ALPN)
+        Self::listen_as(options, ALPN)
     }
 
     pub(crate) fn listen_as(options: ListenOptions, alpn: &[u8]) -> Result<Self, BindError> {
@@ -157,7 +158,7 @@ impl Transport {
             bind,
             limits,
         } = options;
-        Self::client_as(Some(&identity), trust, bind, limits, tls::ALPN)
+        Self::client_as(Some(&identity), trust, bind, limits, ALPN)
     }
 
     pub(crate) fn client_as(
@@ -229,7 +230,7 @@ impl Transport {
     /// Where it cannot be used; the old one stays.
     pub fn set_identity(&mut self, identity: &ServerIdentity) -> Result<(), TlsSetupError> {
         if let Some(server) = &mut self.server {
-            let tls = tls::server(identity, tls::ALPN)?;
+            let tls = tls::server(identity, ALPN)?;
             *server = Server::new(server.keys.clone(), server.transports.clone(), tls);
             self.endpoint.set_server_config(Some(server.v4.clone()));
         }

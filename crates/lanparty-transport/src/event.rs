@@ -75,7 +75,7 @@ pub enum Event {
         /// IPv4 addresses are never shown in their IPv6-mapped form.
         remote: SocketAddr,
         identity: Identity,
-        /// TLS exporter output (RFC 5705) under [`crate::tls::EXPORTER_LABEL`],
+        /// TLS exporter output (RFC 5705) under [`lanparty_proto::tls::EXPORTER_LABEL`],
         /// equal on both sides of this connection and no other.
         exporter: [u8; 32],
     },

@@ -30,7 +30,7 @@ pub mod signals;
 #[cfg(test)]
 mod tests;
 mod timers;
-pub mod tls;
+mod tls;
 mod udp;
 mod verify;
 

@@ -16,11 +16,6 @@ use crate::error::TlsSetupError;
 use crate::identity::{MemberIdentity, ServerIdentity};
 use crate::verify::{MemberVerifier, RelayVerifier};
 
-/// The protocol and its major version (RFC 7301).
-pub const ALPN: &[u8] = b"lanparty/1";
-/// Label of the exporter value in `Event::Connected` (RFC 5705 section 4).
-pub const EXPORTER_LABEL: &[u8] = b"EXPORTER-lanparty-1";
-
 pub(crate) fn server(
     identity: &ServerIdentity,
     alpn: &[u8],

@@ -3,10 +3,12 @@
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use lanparty_proto::tls::ALPN;
+
 use super::pair::{Pair, Setup, client, listen, member, server_identity, trust};
 use crate::{
     CloseReason, ConnectError, Identity, ListenOptions, ServerIdentity, ServerTrust, Transport,
-    TransportLimits, TrustFailure, tls,
+    TransportLimits, TrustFailure,
 };
 
 fn quick() -> TransportLimits {
@@ -108,7 +110,7 @@ fn each_fault_of_the_relays_certificate_has_its_own_reason() {
 fn a_client_without_a_certificate_is_refused() {
     let setup = Setup::default();
     let limits = setup.client_limits.clone();
-    let bare = Transport::client_as(None, trust(), None, limits, tls::ALPN).unwrap();
+    let bare = Transport::client_as(None, trust(), None, limits, ALPN).unwrap();
     let mut pair = Pair::of(listen(&setup), bare);
     pair.dial();
     let reason = pair.until_client_closes();
