@@ -204,3 +204,27 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_status_tells_both_members_of_each_other() {
+    let (gateway, player) = pair();
+    let seen = player.session.status(player.now);
+    assert!(seen.relay.connected && seen.gateway.present);
+    assert_eq!(seen.uptime_s, Some(0));
+    assert_eq!(seen.peers[0].role, "gateway");
+    // A gateway needs no other.
+    let seen = gateway.session.status(gateway.now);
+    assert!(seen.gateway.present);
+    assert_eq!(seen.peers[0].role, "client");
+    assert_eq!(seen.peers[0].mac, player.session.config().mac);
+}
+
+#[test]
+fn a_member_that_lost_its_relay_has_no_place_in_the_room() {
+    let (_, mut player) = pair();
+    let cause = lanparty_client_core::DisconnectCause::TimedOut;
+    player.session.disconnected(cause, player.now);
+    let status = player.session.status(player.now);
+    assert!(!status.relay.connected);
+    assert_eq!((status.peer_id, status.uptime_s), (None, None));
+}
