@@ -13,7 +13,8 @@ use lanparty_fuzz_targets::TARGETS;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-/// Mutations of each corpus file; all targets together take about a second.
+/// Mutations of each corpus file; all targets together take some seconds, most
+/// of them for the journal, which waits for the disk.
 const MUTATIONS: usize = 200;
 
 fn fuzz_directory() -> PathBuf {
