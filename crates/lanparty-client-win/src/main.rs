@@ -21,7 +21,10 @@ struct Cli {
     _arguments: Vec<String>,
 }
 
-#[expect(clippy::print_stderr, reason = "a command-line program talks to its user")]
+#[expect(
+    clippy::print_stderr,
+    reason = "a command-line program talks to its user"
+)]
 fn main() -> ExitCode {
     let _cli = Cli::parse();
     eprintln!(

@@ -77,7 +77,11 @@ impl Gateway {
         console: Console,
         reactor: &Reactor,
     ) -> std::io::Result<Self> {
-        let signals = [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM];
+        let signals = [
+            signal_hook::consts::SIGINT,
+            signal_hook::consts::SIGTERM,
+            signal_hook::consts::SIGHUP,
+        ];
         let signals = Signals::new(reactor, SIGNALS, &signals)?;
         reactor.register(lan.frames_fd(), LAN, Interest::Read)?;
         reactor.register(lan.link_fd(), LINK, Interest::Read)?;
