@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use lanparty_lab::party::{HOST1, TAP};
 use lanparty_lab::{Party, PartyOptions, sandbox, traffic, wait};
+use rustix::process::Signal;
 
 fn peer_ids(party: &Party) -> Result<Vec<(String, u64)>> {
     let rooms = party.rooms()?;
@@ -107,6 +108,27 @@ fn the_gateway_leaves_and_returns_while_players_stay() {
         wait::until("the LAN to answer again", Duration::from_secs(5), || {
             traffic::ping(&party.players[0].node, HOST1.into(), 1).ok()
         })?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_closed_terminal_ends_gateway_and_client_with_a_farewell() {
+    sandbox::test(|| {
+        let mut party = Party::start(PartyOptions {
+            players: vec!["alice"],
+            ..PartyOptions::default()
+        })?;
+        let client = party.players[0].client.as_mut();
+        for process in [client, party.gateway.as_mut()] {
+            let process = process.context("a program does not run")?;
+            process.signal(Signal::HUP)?;
+            let status = process.wait(Duration::from_secs(5))?;
+            ensure!(status.success(), "{status}\n{}", process.log());
+        }
+        // Without a farewell the room would keep both for the idle timeout.
+        let rooms = party.rooms()?;
+        ensure!(rooms.pointer("/rooms/0").is_none(), "{rooms}");
         Ok(())
     });
 }
