@@ -26,6 +26,15 @@ use crate::refresh::{self, RefreshSchedule};
 
 /// Between two loop probes on the LAN.
 const LOOP_PROBE_INTERVAL: Duration = Duration::from_secs(5);
+/// A switch drops what comes before its port forwards: some milliseconds after
+/// link-up, or 30 s with spanning tree (IEEE 802.1D: twice a forward delay of
+/// 15 s). So the players' groups are reported again after these times.
+const REPORT_AGAIN_AFTER: [Duration; 4] = [
+    Duration::from_millis(500),
+    Duration::from_secs(3),
+    Duration::from_secs(12),
+    Duration::from_secs(35),
+];
 /// A gateway that heard no other for this long stays when a newer one comes.
 const ESTABLISHED_AFTER: Duration = Duration::from_secs(12);
 /// The same alarm is not raised again within this time.
@@ -92,6 +101,8 @@ pub struct Bridge {
     lan_macs: MacTable,
     flood: LanFloodBudget,
     refresh: RefreshSchedule,
+    /// When the players' groups are reported again, soonest first.
+    reports_due: Vec<Instant>,
     groups: MulticastGroups,
     outputs: VecDeque<Output>,
     rng: StdRng,
@@ -120,6 +131,7 @@ impl Bridge {
             lan_macs: MacTable::new(),
             flood: LanFloodBudget::new(LAN_FLOOD_DEFAULT, now),
             refresh: RefreshSchedule::new(refresh::INTERVAL),
+            reports_due: Vec::new(),
             groups: MulticastGroups::new(),
             outputs: VecDeque::new(),
             nonce: rng.random(),
@@ -320,6 +332,11 @@ impl Bridge {
     /// The cable is in again: the switch has forgotten the players.
     pub fn link_up(&mut self, now: Instant) {
         self.refresh.restart(now, &mut self.rng);
+        self.reports_due = REPORT_AGAIN_AFTER.map(|after| now + after).to_vec();
+        self.report_all_groups(now);
+    }
+
+    fn report_all_groups(&mut self, now: Instant) {
         let players: Vec<MacAddr> = self.player_macs().collect();
         for player in players {
             self.report_groups(player, now);
@@ -367,6 +384,10 @@ impl Bridge {
             }
             self.introduce_host(player);
         }
+        if self.reports_due.first().is_some_and(|due| *due <= now) {
+            self.reports_due.retain(|due| *due > now);
+            self.report_all_groups(now);
+        }
         if self.next_loop_probe <= now {
             self.next_loop_probe = now + LOOP_PROBE_INTERVAL;
             let frame = marker::loop_probe_frame(self.host.mac, self.standing(now)).to_vec();
@@ -377,7 +398,11 @@ impl Bridge {
 
     #[must_use]
     pub fn next_wakeup(&self) -> Option<Instant> {
-        let own = [self.bindings.next_wakeup(), self.refresh.next_wakeup()];
+        let own = [
+            self.bindings.next_wakeup(),
+            self.refresh.next_wakeup(),
+            self.reports_due.first().copied(),
+        ];
         let next = own.into_iter().flatten().min();
         Some(next.map_or(self.next_loop_probe, |at| at.min(self.next_loop_probe)))
     }
