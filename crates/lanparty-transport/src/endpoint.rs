@@ -30,7 +30,7 @@ use crate::limits::TransportLimits;
 use crate::timers::Timers;
 use crate::tls;
 use crate::udp::{Origin, Sent, Udp, normalised};
-use crate::verify::{RelayVerifier, ServerTrust};
+use crate::verify::{RelayVerifier, ServerTrust, TrustBasis};
 
 /// A limit of connection places; ids hold 24 bits of them.
 const MAX_PLACES: usize = 1 << 24;
@@ -107,6 +107,7 @@ struct Server {
 
 struct Client {
     verifier: Arc<RelayVerifier>,
+    basis: TrustBasis,
     tls: Arc<QuicClientConfig>,
     transports: TransportConfigs,
 }
@@ -168,8 +169,10 @@ impl Transport {
         limits: TransportLimits,
         alpn: &[u8],
     ) -> Result<Self, BindError> {
+        let basis = trust.basis();
         let verifier = Arc::new(RelayVerifier::new(tls::provider(), trust)?);
         let client = Client {
+            basis,
             tls: tls::client(identity, verifier.clone(), alpn)?,
             verifier,
             transports: TransportConfigs::new(&limits, Role::Client),
@@ -217,6 +220,13 @@ impl Transport {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.endpoint.open_connections()
+    }
+
+    /// What a relay that it is connected to was trusted by; `None` for a
+    /// listener. [`Event::Connected`] has the hash of that relay's key.
+    #[must_use]
+    pub fn trust_basis(&self) -> Option<TrustBasis> {
+        self.client.as_ref().map(|client| client.basis)
     }
 
     /// Cuts datagrams that no longer fit when their turn comes.

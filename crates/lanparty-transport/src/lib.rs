@@ -42,4 +42,4 @@ pub use identity::{DeviceSeed, MemberIdentity, ServerIdentity};
 pub use keys::EndpointKeys;
 pub use lanparty_queue::{FlowKey, Hint, QueueLimits};
 pub use limits::TransportLimits;
-pub use verify::ServerTrust;
+pub use verify::{ServerTrust, TrustBasis};

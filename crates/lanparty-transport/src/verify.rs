@@ -32,7 +32,26 @@ pub enum ServerTrust {
     SystemRoots,
 }
 
+/// How a relay came to be trusted, for whoever passes the trust on: a pin on a
+/// certificate that an authority renews would soon be wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrustBasis {
+    SystemRoots,
+    /// A certificate file that was named.
+    Certificate,
+    Pin,
+}
+
 impl ServerTrust {
+    #[must_use]
+    pub const fn basis(&self) -> TrustBasis {
+        match self {
+            Self::Certificates(_) => TrustBasis::Certificate,
+            Self::Pin(_) => TrustBasis::Pin,
+            Self::SystemRoots => TrustBasis::SystemRoots,
+        }
+    }
+
     /// Trust in one certificate file, as `--relay-ca-cert` names it.
     #[must_use]
     pub fn certificate(der: Vec<u8>) -> Self {

@@ -8,7 +8,7 @@ use lanparty_proto::tls::ALPN;
 use super::pair::{Pair, Setup, client, listen, member, server_identity, trust};
 use crate::{
     CloseReason, ConnectError, Identity, ListenOptions, ServerIdentity, ServerTrust, Transport,
-    TransportLimits, TrustFailure,
+    TransportLimits, TrustBasis, TrustFailure,
 };
 
 fn quick() -> TransportLimits {
@@ -79,6 +79,23 @@ fn a_pinned_key_is_enough_whatever_the_name() {
     let address = pair.server_address();
     pair.dial_name(address, "any.example");
     pair.until("connected", |pair| !pair.client.connected.is_empty());
+}
+
+#[test]
+fn a_member_knows_which_key_it_trusted_and_why() {
+    let setup = Setup::default();
+    let key = server_identity().identity();
+    for (trust, basis) in [
+        (ServerTrust::Pin(vec![key]), TrustBasis::Pin),
+        (trust(), TrustBasis::Certificate),
+    ] {
+        let mut pair = Pair::of(listen(&setup), client(trust, &setup.client_limits));
+        pair.dial();
+        pair.until("connected", |pair| !pair.client.connected.is_empty());
+        assert_eq!(pair.client.connected[0].1, key);
+        assert_eq!(pair.client.transport.trust_basis(), Some(basis));
+        assert_eq!(pair.server.transport.trust_basis(), None);
+    }
 }
 
 #[test]
