@@ -9,7 +9,8 @@ pub const MAX_NAME_LEN: usize = 253;
 const MAX_LABEL_LEN: usize = 63;
 
 /// An absolute host name of letters, digits and hyphens (RFC 1123 section
-/// 2.1), in lower case and without the final dot.
+/// 2.1), in lower case and without the final dot. A name in another script is
+/// taken too, and kept in its ASCII form (`xn--`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DnsName(Box<str>);
 
@@ -26,8 +27,8 @@ pub enum DnsNameError {
     Character,
     #[error("a part of the host name begins or ends with '-'")]
     Hyphen,
-    #[error("write the host name in its ASCII form, which begins with xn--")]
-    NotAscii,
+    #[error("this is no host name in any script")]
+    Script,
     #[error("this is neither a host name nor a complete IP address")]
     Number,
 }
@@ -37,6 +38,16 @@ impl DnsName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The name as people write it where it stands for one in another script,
+    /// else as it is.
+    #[must_use]
+    pub fn to_unicode(&self) -> String {
+        match idna::domain_to_unicode(&self.0) {
+            (name, Ok(())) => name,
+            (_, Err(_)) => self.0.to_string(),
+        }
+    }
 }
 
 impl FromStr for DnsName {
@@ -44,20 +55,35 @@ impl FromStr for DnsName {
 
     fn from_str(text: &str) -> Result<Self, DnsNameError> {
         let name = text.strip_suffix('.').unwrap_or(text);
+        if !name.is_ascii() {
+            return in_ascii(name)?.parse();
+        }
         if name.is_empty() {
             return Err(DnsNameError::Empty);
         }
         if name.len() > MAX_NAME_LEN {
             return Err(DnsNameError::TooLong);
         }
-        if !name.is_ascii() {
-            return Err(DnsNameError::NotAscii);
-        }
         name.split('.').try_for_each(check_label)?;
         if name.rsplit('.').next().is_some_and(is_number) {
             return Err(DnsNameError::Number);
         }
         Ok(Self(name.to_ascii_lowercase().into()))
+    }
+}
+
+/// A name in another script as the domain name system carries it (RFC 5891
+/// section 4.4, with the mapping of Unicode Technical Standard 46).
+fn in_ascii(text: &str) -> Result<String, DnsNameError> {
+    // Much shorter than what any text of that length could be a name for.
+    if text.len() > MAX_NAME_LEN.saturating_mul(4) {
+        return Err(DnsNameError::TooLong);
+    }
+    let name = idna::domain_to_ascii_strict(text).map_err(|_| DnsNameError::Script)?;
+    if name.is_ascii() {
+        Ok(name)
+    } else {
+        Err(DnsNameError::Script)
     }
 }
 
@@ -106,6 +132,9 @@ mod tests {
             ("xn--bcher-kva.example", "xn--bcher-kva.example"),
             ("1and1.example", "1and1.example"),
             ("3.example", "3.example"),
+            ("bücher.example", "xn--bcher-kva.example"),
+            ("BÜCHER.example.", "xn--bcher-kva.example"),
+            ("例え。テスト", "xn--r8jz45g.xn--zckzah"),
         ] {
             assert_eq!(text.parse::<DnsName>().unwrap().as_str(), name);
         }
@@ -124,7 +153,9 @@ mod tests {
             ("a_b", E::Character),
             ("-a.b", E::Hyphen),
             ("a-.b", E::Hyphen),
-            ("bücher.example", E::NotAscii),
+            ("ü_.example", E::Script),
+            ("\u{202E}ü.example", E::Script),
+            ("ü".repeat(64).leak(), E::Script),
             ("10.1", E::Number),
             ("300.1.1.1", E::Number),
             ("0x7f.1", E::Number),

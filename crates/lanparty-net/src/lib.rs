@@ -1,5 +1,6 @@
 //! Where a relay is: the endpoint that a member dials, the address that a
-//! relay listens on, and name resolution.
+//! relay listens on, name resolution, and the invite that names relay and room
+//! in one link.
 //!
 //! Parsing is strict, because a typing error should give a sentence at start
 //! and not a timeout later. Whether an address is good to dial is not decided
@@ -19,11 +20,13 @@
 
 pub mod dns;
 pub mod endpoint;
+pub mod invite;
 pub mod listen;
 pub mod resolve;
 
 pub use dns::DnsName;
 pub use endpoint::{Host, RelayEndpoint};
+pub use invite::{Invite, InviteError};
 pub use listen::ListenAddress;
 pub use resolve::ResolveError;
 

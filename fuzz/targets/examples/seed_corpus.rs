@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use lanparty_fuzz_targets::l2::PLAYER;
+use lanparty_net::Invite;
 use lanparty_offload::{Checksum, Gso, GsoKind, VnetHdr};
 use lanparty_proto::PeerId;
 use lanparty_proto::fragment::split;
@@ -74,7 +75,25 @@ fn main() -> Result<()> {
     ] {
         write("net_endpoint", name, text.as_bytes())?;
     }
-    Ok(())
+    invites(&write)
+}
+
+fn invites(write: Write<'_>) -> Result<()> {
+    let pins = [[0xA5; 32], [0x0B; 32]];
+    for (name, relay, pins, key) in [
+        ("keyed", "relay.example", &pins[..1], &[7_u8; 32][..]),
+        ("rotation", "192.0.2.1:4433", &pins, &[7; 32]),
+        ("keyless", "[2001:db8::1]:4433", &[], &[]),
+        ("idn", "bücher.example", &pins[..1], &[0; 32]),
+    ] {
+        let damage = *b"aZ0#?&/:=.%\xFF";
+        let texts = [relay.as_bytes(), b"ROOM1", key, &damage].map(<[u8]>::to_vec);
+        let parts = [&listed(&texts), pins.as_flattened()].concat();
+        write("net_invite", &format!("parts-{name}"), &parts)?;
+        let invite = Invite::new(relay.parse()?, "ROOM1", pins.to_vec(), key.try_into().ok())?;
+        write("net_invite", name, invite.link().as_bytes())?;
+    }
+    write("net_invite", "cut", b"lanparty://relay.example/ROOM1")
 }
 
 type Write<'a> = &'a dyn Fn(&str, &str, &[u8]) -> Result<()>;

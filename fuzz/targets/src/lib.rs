@@ -33,6 +33,7 @@ pub const TARGETS: &[Target] = &[
     target("l2_dhcp", l2::dhcp),
     target("l2_policy", l2::policy),
     target("net_endpoint", net::endpoint),
+    target("net_invite", net::invite),
     target("offload_coalesce", offload::coalesce),
     target("offload_segment", offload::segment_superframe),
     target("os_journal", os::journal),
