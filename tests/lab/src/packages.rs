@@ -37,6 +37,8 @@ pub const TESTS: &[Needed] = &[
     needed("ethtool", "ethtool"),
     needed("dhcpcd", "dhcpcd-base"),
     needed("capsh", "libcap2-bin"),
+    needed("atk6-fake_router26", "thc-ipv6"),
+    needed("rdisc6", "ndisc6"),
 ];
 
 /// What `cargo xtask bench` runs on top of [`PARTY`].

@@ -173,7 +173,7 @@ fn the_gateway_computer_does_not_route_for_players() {
 }
 
 #[test]
-fn a_player_speaks_with_its_own_mac_only() {
+fn b8_a_player_speaks_with_its_own_mac_only() {
     let mut party = party();
     let frame = arp(BEN, [10, 0, 0, 7], [10, 0, 0, 7]);
     assert_eq!(party.room_sends(&frame, 1), Err(DropReason::SourceMac));
@@ -236,7 +236,7 @@ fn a_players_mac_on_the_lan_is_an_alarm_and_is_not_refreshed() {
 }
 
 #[test]
-fn of_two_gateways_on_one_lan_the_newcomer_goes() {
+fn b12_of_two_gateways_on_one_lan_the_newcomer_goes() {
     let mut old = party();
     old.pass(Duration::from_secs(30));
     let mut new = party();

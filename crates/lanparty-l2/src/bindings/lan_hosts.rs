@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_forged_hosts_neither_grows_the_table_nor_pushes_out_real_ones() {
+    fn b10_a_flood_of_forged_hosts_neither_grows_the_table_nor_pushes_out_real_ones() {
         #[expect(clippy::disallowed_methods, reason = "any instant will do")]
         let now = Instant::now();
         let mut hosts = LanHosts::default();

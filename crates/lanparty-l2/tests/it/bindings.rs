@@ -336,7 +336,7 @@ fn renewing_somebody_elses_lease_is_refused() {
 }
 
 #[test]
-fn a_player_cannot_drain_the_pool_with_invented_identifiers() {
+fn b6_a_player_cannot_drain_the_pool_with_invented_identifiers() {
     let mut table = Table::new(Confirmation::Probe);
     let mut granted = 0_u8;
     for id in 0..50 {

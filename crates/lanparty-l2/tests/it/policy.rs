@@ -125,7 +125,7 @@ fn ordinary_traffic_passes_both_ways() {
 }
 
 #[test]
-fn link_control_traffic_ends_at_its_own_switch() {
+fn b11_link_control_traffic_ends_at_its_own_switch() {
     let groups = [
         [0x01, 0x80, 0xC2, 0, 0, 0x00],
         [0x01, 0x80, 0xC2, 0, 0, 0x01],
@@ -177,7 +177,7 @@ fn frames_are_as_long_as_a_standard_lan_carries() {
 }
 
 #[test]
-fn a_player_sends_from_its_own_mac_only() {
+fn b8_a_player_sends_from_its_own_mac_only() {
     for source in [OTHER_PLAYER, LAN_HOST, MacAddr::ZERO, MacAddr::BROADCAST] {
         let frame = v4_frame(LAN_HOST, source, &ipv4(PLAYER_IP, LAN_HOST_IP, 99, &[]));
         dropped(&frame, PlayerToLan, DropReason::SourceMac);
@@ -185,7 +185,7 @@ fn a_player_sends_from_its_own_mac_only() {
 }
 
 #[test]
-fn a_players_mac_from_the_lan_is_a_loop_or_a_forgery() {
+fn b13_a_players_mac_from_the_lan_is_a_loop_or_a_forgery() {
     let frame = arp(1, PLAYER, PLAYER_IP, LAN_HOST_IP);
     dropped(&frame, LanToPlayer, DropReason::MemberMacFromLan);
     let group = arp(1, MacAddr([3, 0, 0, 0, 0, 1]), LAN_HOST_IP, PLAYER_IP);
@@ -193,7 +193,7 @@ fn a_players_mac_from_the_lan_is_a_loop_or_a_forgery() {
 }
 
 #[test]
-fn tags_are_dropped_unless_they_only_say_a_priority() {
+fn b1_tags_are_dropped_unless_they_only_say_a_priority() {
     let plain = player_v4(&udp(1, 2, b"x"), UDP);
     let room = Room::new();
     let priority = tagged(0x8100, 0, &plain);
@@ -256,7 +256,7 @@ fn an_allowed_vlan_crosses_from_the_lan_only() {
 }
 
 #[test]
-fn what_a_tag_or_snap_hides_is_seen() {
+fn b1_what_a_tag_or_snap_hides_is_seen() {
     let ra = v6_frame(
         MacAddr::BROADCAST,
         PLAYER,
@@ -349,7 +349,7 @@ fn arp_speaks_for_its_sender_alone() {
 }
 
 #[test]
-fn dhcp_servers_do_not_live_behind_players() {
+fn b4_dhcp_servers_do_not_live_behind_players() {
     let offer = dhcp(2, LAN_HOST, LAN_HOST_IP, &[53, 1, 2]);
     for (from, to) in [(67, 68), (67, 67), (67, 4011), (1234, 68)] {
         let frame = player_v4(&udp(from, to, &offer), UDP);
@@ -363,7 +363,7 @@ fn dhcp_servers_do_not_live_behind_players() {
 }
 
 #[test]
-fn a_dhcp_request_is_for_its_sender() {
+fn b6_a_dhcp_request_is_for_its_sender() {
     let room = Room::new();
     let own = dhcp_request(PLAYER, &[53, 1, 1]);
     assert_eq!(room.verdict(&own, PlayerToLan), Ok(Spread::Dhcp));
@@ -394,7 +394,7 @@ fn a_dhcp_request_is_for_its_sender() {
 }
 
 #[test]
-fn ipv4_fragments_hide_nothing() {
+fn b15_ipv4_fragments_hide_nothing() {
     const MORE: u16 = 0x2000;
     let fragment = |protocol, field, body: &[u8]| {
         let packet = ipv4_with(PLAYER_IP, LAN_HOST_IP, protocol, field, &[], body);
@@ -508,7 +508,7 @@ fn a_udp_length_beyond_its_packet_is_malformed() {
 }
 
 #[test]
-fn redirects_and_router_discovery_cross_in_no_direction() {
+fn b16_redirects_and_router_discovery_cross_in_no_direction() {
     for (kind, reason) in [
         (5, DropReason::Redirect),
         (9, DropReason::RouterAdvertisement),
@@ -599,7 +599,7 @@ fn group_membership_passes_outside_the_flood_budget_and_queries_do_not() {
 type Hiding<'a> = (&'a str, Vec<(u8, Vec<u8>)>, u8, &'a [u8], DropReason);
 
 #[test]
-fn every_hiding_place_of_a_router_advertisement_in_rfc_7113_is_searched() {
+fn b3_every_hiding_place_of_a_router_advertisement_in_rfc_7113_is_searched() {
     let ra = router_advertisement(&[]);
     let hop = || (0, options_header(0));
     let dst = |units| (60, options_header(units));
@@ -975,7 +975,7 @@ fn players_can_be_confined_to_listed_hosts() {
 }
 
 #[test]
-fn players_can_be_confined_to_the_party_subnet() {
+fn b19_players_can_be_confined_to_the_party_subnet() {
     let room = Room::at_gateway(Rules {
         party_subnet_only: true,
         ..Rules::default()

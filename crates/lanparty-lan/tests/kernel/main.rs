@@ -140,7 +140,7 @@ fn drain(lan: &mut Lan) -> Vec<(Vec<u8>, Origin)> {
 }
 
 #[test]
-fn a_copy_with_superframes_arrives_whole_and_in_finished_frames() {
+fn b17_a_copy_with_superframes_arrives_whole_and_in_finished_frames() {
     let Some(party) = Party::new() else { return };
     let (player, tunnel) = party.with_player("eth0");
     exchange(&player, &party.pc, "192.168.77.10:4000", 20);
@@ -272,7 +272,7 @@ fn the_gateway_computer_hears_a_broadcast_of_a_player_and_answers() {
 }
 
 #[test]
-fn our_own_frames_are_never_read_again() {
+fn b18_our_own_frames_are_never_read_again() {
     let Some(party) = Party::new() else { return };
     let mut lan = party.open("eth0").unwrap();
     lan.set_members(&[PLAYER, BYSTANDER]).unwrap();
@@ -398,7 +398,7 @@ fn every_frame_is_read_or_counted_as_overflowed() {
 }
 
 #[test]
-fn a_vlan_tag_is_put_back_where_the_kernel_had_taken_it_out() {
+fn b2_a_vlan_tag_is_put_back_where_the_kernel_had_taken_it_out() {
     let Some(party) = Party::new() else { return };
     let mut lan = party.open("eth0").unwrap();
     // Receiving kernels take an 802.1Q tag out of any frame.

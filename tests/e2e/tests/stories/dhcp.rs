@@ -94,12 +94,12 @@ fn hostile_server_changes_nothing(client: &str) -> Result<()> {
 }
 
 #[test]
-fn a_hostile_server_changes_nothing_with_udhcpc() {
+fn b5_a_hostile_server_changes_nothing_with_udhcpc() {
     sandbox::test(|| hostile_server_changes_nothing("udhcpc"));
 }
 
 #[test]
-fn a_hostile_server_changes_nothing_with_dhclient() {
+fn b5_a_hostile_server_changes_nothing_with_dhclient() {
     sandbox::test(|| hostile_server_changes_nothing("dhclient"));
 }
 

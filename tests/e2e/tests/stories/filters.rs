@@ -12,11 +12,11 @@ use lanparty_lab::party::{GATEWAY_PC, HOST1, HOST2, LAN, TAP};
 use lanparty_lab::{RawMember, sandbox, wait};
 use lanparty_proto::MacAddr;
 
-use crate::forged::{
+use crate::mallory::{ADDRESS, At, MAC, Stage};
+use lanparty_lab::forged::{
     self, DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, arp_reply, ethernet, link_local,
     neighbour_advertisement, router_advertisement, udp4,
 };
-use crate::mallory::{ADDRESS, At, MAC, Stage};
 
 const FORGED: MacAddr = MacAddr([0x02, 0x00, 0x5E, 0x10, 0x00, 0x99]);
 const STP: MacAddr = MacAddr([0x01, 0x80, 0xC2, 0, 0, 0]);
@@ -360,7 +360,7 @@ fn false_servers_and_routers_stay_with_their_sender() {
 }
 
 #[test]
-fn other_peoples_addresses_stay_theirs() {
+fn b7_other_peoples_addresses_stay_theirs() {
     sandbox::test(|| {
         let stage = Stage::set(&[])?;
         let mallory = stage.mallory()?;

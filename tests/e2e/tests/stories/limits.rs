@@ -84,7 +84,7 @@ impl Flood {
 }
 
 #[test]
-fn a_players_broadcasts_are_held_to_their_rate() {
+fn b14_a_players_broadcasts_are_held_to_their_rate() {
     sandbox::test(|| {
         let mut stage = Stage::set(&["--player-flood", "50"])?;
         let mallory = stage.mallory()?;

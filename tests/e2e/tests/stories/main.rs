@@ -9,12 +9,12 @@
 )]
 
 mod abuse;
+mod attackers;
 mod bridge_port;
 mod cleanup;
 mod dhcp;
 mod ethertypes;
 mod filters;
-mod forged;
 mod hostile;
 mod limits;
 mod mallory;

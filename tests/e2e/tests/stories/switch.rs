@@ -81,7 +81,7 @@ fn a_player_that_left_is_no_longer_refreshed() {
 
 /// The LAN's own hosts must stay behind their own ports, whatever we inject.
 #[test]
-fn no_lan_host_ever_moves_to_the_gateways_port() {
+fn b9_no_lan_host_ever_moves_to_the_gateways_port() {
     sandbox::test(|| {
         let party = Party::start(PartyOptions::default())?;
         lanparty_lab::checks::run(&party, |_| ());

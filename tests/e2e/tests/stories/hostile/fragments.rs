@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use lanparty_lab::forged;
 use lanparty_lab::packet::{RawSocket, ipx_ethernet_ii};
 use lanparty_lab::party::TAP;
 use lanparty_lab::{RawMember, sandbox};
@@ -16,7 +17,6 @@ use lanparty_proto::ethernet::{EtherType, EthernetHeader, HEADER_LEN};
 use lanparty_proto::fragment::FragmentHeader;
 use lanparty_proto::overlay::{Header, Hint, Kind};
 
-use crate::forged;
 use crate::mallory::{ADDRESS, At, MAC, Stage};
 
 /// The gateway's reminders to the switch carry mallory's address too.

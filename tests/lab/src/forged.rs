@@ -6,11 +6,11 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use lanparty_proto::MacAddr;
 use lanparty_proto::ethernet::{EtherType, EthernetHeader};
 
-pub(crate) const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xFF02, 0, 0, 0, 0, 0, 0, 1);
+pub const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xFF02, 0, 0, 0, 0, 0, 0, 1);
 /// Extension headers of IPv6, by their number in the header before.
-pub(crate) const HOP_BY_HOP: u8 = 0;
-pub(crate) const FRAGMENT: u8 = 44;
-pub(crate) const DESTINATION_OPTIONS: u8 = 60;
+pub const HOP_BY_HOP: u8 = 0;
+pub const FRAGMENT: u8 = 44;
+pub const DESTINATION_OPTIONS: u8 = 60;
 const ICMP: u8 = 1;
 const UDP: u8 = 17;
 const IGMP: u8 = 2;
@@ -18,12 +18,7 @@ const ICMPV6: u8 = 58;
 const VRRP: u8 = 112;
 const SHORTEST: usize = 60;
 
-pub(crate) fn ethernet(
-    destination: MacAddr,
-    source: MacAddr,
-    ether_type: u16,
-    payload: &[u8],
-) -> Vec<u8> {
+pub fn ethernet(destination: MacAddr, source: MacAddr, ether_type: u16, payload: &[u8]) -> Vec<u8> {
     let header = EthernetHeader {
         destination,
         source,
@@ -35,7 +30,7 @@ pub(crate) fn ethernet(
 }
 
 /// An answer or announcement: `sender` is at `source`.
-pub(crate) fn arp_reply(source: MacAddr, sender: Ipv4Addr) -> Vec<u8> {
+pub fn arp_reply(source: MacAddr, sender: Ipv4Addr) -> Vec<u8> {
     let packet = [
         &[0, 1, 8, 0, 6, 4, 0, 2][..],
         &source.octets(),
@@ -47,7 +42,7 @@ pub(crate) fn arp_reply(source: MacAddr, sender: Ipv4Addr) -> Vec<u8> {
     ethernet(MacAddr::BROADCAST, source, 0x0806, &packet)
 }
 
-pub(crate) fn ipv4(
+pub fn ipv4(
     source_mac: MacAddr,
     from: Ipv4Addr,
     to: Ipv4Addr,
@@ -73,7 +68,7 @@ pub(crate) fn ipv4(
     )
 }
 
-pub(crate) fn udp4(
+pub fn udp4(
     source_mac: MacAddr,
     from: (Ipv4Addr, u16),
     to: (Ipv4Addr, u16),
@@ -96,7 +91,7 @@ fn udp(from: u16, to: u16, data: &[u8]) -> Vec<u8> {
 }
 
 /// An acknowledgement that makes the sender the player's router and name server.
-pub(crate) fn dhcp_acknowledgement(source: MacAddr, server: Ipv4Addr, client: MacAddr) -> Vec<u8> {
+pub fn dhcp_acknowledgement(source: MacAddr, server: Ipv4Addr, client: MacAddr) -> Vec<u8> {
     let mut message = vec![2, 1, 6, 0, 1, 2, 3, 4, 0, 0, 0x80, 0];
     message.extend([0; 4]);
     message.extend([10, 73, 42, 150]);
@@ -115,7 +110,7 @@ pub(crate) fn dhcp_acknowledgement(source: MacAddr, server: Ipv4Addr, client: Ma
 }
 
 /// Sends `host`'s traffic for `target` through `router`.
-pub(crate) fn icmp_redirect(
+pub fn icmp_redirect(
     source: MacAddr,
     router: Ipv4Addr,
     host: Ipv4Addr,
@@ -135,7 +130,7 @@ pub(crate) fn icmp_redirect(
 
 /// Asks every host for its groups: whoever asks from the lowest address is
 /// the LAN's querier (RFC 3376, section 6.6.2), and here nobody listens to it.
-pub(crate) fn igmp_query(source: MacAddr, from: Ipv4Addr) -> Vec<u8> {
+pub fn igmp_query(source: MacAddr, from: Ipv4Addr) -> Vec<u8> {
     let mut message = [0x11, 1, 0, 0, 0, 0, 0, 0];
     let sum = checksum(&message);
     message[2..4].copy_from_slice(&sum);
@@ -143,7 +138,7 @@ pub(crate) fn igmp_query(source: MacAddr, from: Ipv4Addr) -> Vec<u8> {
 }
 
 /// Takes a virtual router's address over: version 2, the highest priority.
-pub(crate) fn vrrp(source: MacAddr, from: Ipv4Addr, router: Ipv4Addr) -> Vec<u8> {
+pub fn vrrp(source: MacAddr, from: Ipv4Addr, router: Ipv4Addr) -> Vec<u8> {
     let mut message = [
         &[0x21, 1, 255, 1, 0, 1, 0, 0][..],
         &router.octets(),
@@ -157,7 +152,7 @@ pub(crate) fn vrrp(source: MacAddr, from: Ipv4Addr, router: Ipv4Addr) -> Vec<u8>
 
 /// An IPv6 packet to the group's own MAC address, behind one extension header
 /// where there is one.
-pub(crate) fn ipv6(
+pub fn ipv6(
     source_mac: MacAddr,
     from: Ipv6Addr,
     to: Ipv6Addr,
@@ -187,7 +182,7 @@ pub(crate) fn ipv6(
     ethernet(group, source_mac, 0x86DD, &packet)
 }
 
-pub(crate) fn icmpv6(
+pub fn icmpv6(
     source_mac: MacAddr,
     from: Ipv6Addr,
     to: Ipv6Addr,
@@ -202,7 +197,7 @@ pub(crate) fn icmpv6(
 
 /// Makes the sender everybody's router, with `padding` bytes of nonsense
 /// options behind it.
-pub(crate) fn router_advertisement(
+pub fn router_advertisement(
     source: MacAddr,
     from: Ipv6Addr,
     behind: Option<u8>,
@@ -216,7 +211,7 @@ pub(crate) fn router_advertisement(
     icmpv6(source, from, ALL_NODES, behind, &message)
 }
 
-pub(crate) fn icmpv6_redirect(source: MacAddr, from: Ipv6Addr) -> Vec<u8> {
+pub fn icmpv6_redirect(source: MacAddr, from: Ipv6Addr) -> Vec<u8> {
     let target = Ipv6Addr::new(0x2001, 0xDB8, 0, 0, 0, 0, 0, 7);
     let message = [
         &[137, 0, 0, 0, 0, 0, 0, 0][..],
@@ -228,7 +223,7 @@ pub(crate) fn icmpv6_redirect(source: MacAddr, from: Ipv6Addr) -> Vec<u8> {
 }
 
 /// Says that `claimed` is at `source`.
-pub(crate) fn neighbour_advertisement(source: MacAddr, claimed: Ipv6Addr) -> Vec<u8> {
+pub fn neighbour_advertisement(source: MacAddr, claimed: Ipv6Addr) -> Vec<u8> {
     let message = [
         &[136, 0, 0, 0, 0x20, 0, 0, 0][..],
         &claimed.octets(),
@@ -240,7 +235,7 @@ pub(crate) fn neighbour_advertisement(source: MacAddr, claimed: Ipv6Addr) -> Vec
 }
 
 /// A DHCPv6 reply that names the sender as name server.
-pub(crate) fn dhcpv6_reply(source: MacAddr, from: Ipv6Addr) -> Vec<u8> {
+pub fn dhcpv6_reply(source: MacAddr, from: Ipv6Addr) -> Vec<u8> {
     let data = [&[7, 1, 2, 3, 0, 23, 0, 16][..], &from.octets()].concat();
     let mut datagram = udp(547, 546, &data);
     let sum = checksum_v6(from, ALL_NODES, UDP, &datagram);
@@ -249,7 +244,7 @@ pub(crate) fn dhcpv6_reply(source: MacAddr, from: Ipv6Addr) -> Vec<u8> {
 }
 
 /// The link-local address that belongs to a MAC address (RFC 4291, appendix A).
-pub(crate) fn link_local(mac: MacAddr) -> Ipv6Addr {
+pub fn link_local(mac: MacAddr) -> Ipv6Addr {
     let [a, b, c, d, e, f] = mac.octets();
     let mut octets = [0; 16];
     octets[..2].copy_from_slice(&[0xFE, 0x80]);
@@ -257,7 +252,9 @@ pub(crate) fn link_local(mac: MacAddr) -> Ipv6Addr {
     octets.into()
 }
 
-fn checksum_v6(from: Ipv6Addr, to: Ipv6Addr, protocol: u8, body: &[u8]) -> [u8; 2] {
+/// The checksum of an upper layer over IPv6 (RFC 8200, section 8.1).
+#[must_use]
+pub fn checksum_v6(from: Ipv6Addr, to: Ipv6Addr, protocol: u8, body: &[u8]) -> [u8; 2] {
     let length = u32::try_from(body.len()).unwrap_or_default();
     checksum(
         &[
@@ -271,8 +268,9 @@ fn checksum_v6(from: Ipv6Addr, to: Ipv6Addr, protocol: u8, body: &[u8]) -> [u8; 
     )
 }
 
-/// RFC 1071.
-fn checksum(bytes: &[u8]) -> [u8; 2] {
+/// The internet checksum (RFC 1071).
+#[must_use]
+pub fn checksum(bytes: &[u8]) -> [u8; 2] {
     let mut sum: u32 = bytes
         .chunks(2)
         .map(|pair| u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |byte| u32::from(*byte)))
