@@ -134,6 +134,7 @@ impl Session {
             role: self.config.role,
             room: self.config.room.clone(),
             create: self.config.role == Role::Gateway,
+            create_token: None,
             mac: self.config.mac,
             name: self.config.name.clone(),
             datagram_budget: budget.clamp(MIN_DATAGRAM_BUDGET, MAX_DATAGRAM_BUDGET),

@@ -53,9 +53,11 @@ impl Admission {
             .fixed(&hello.key_card.x25519)
             .fixed(&hello.key_card.session)
             .fixed(&hello.key_card.signature);
-        // A token is never empty, so length 0 can say that there is none.
+        // Tokens are never empty, so length 0 can say that there is none.
+        let create_token = hello.create_token.as_ref();
         bytes
             .sized(hello.resume.as_ref().map_or(&[], |token| token.as_bytes()))
+            .sized(create_token.map_or(&[], |token| token.as_str().as_bytes()))
             .finish()
     }
 

@@ -81,7 +81,7 @@ close_codes! {
     /// The same for an unknown room, a wrong key and a ban, on purpose.
     NotAdmitted = 5 "not_admitted" final Rejected
         "The relay did not admit this member to the room."
-        "Check the room code, or ask the host for a new invite."
+        "Check that the host has started the gateway, or ask the host for a new invite."
     RoomPolicy = 6 "room_policy" final Rejected
         "This relay does not serve rooms of this kind."
         "Ask its operator which rooms it allows, or use another relay."
@@ -106,7 +106,7 @@ close_codes! {
     Restarting = 13 "restarting" redial RelayUnreachable
         "The relay is restarting."
         "The program reconnects by itself."
-    Kicked = 14 "kicked" final Rejected
+    Removed = 14 "removed" final Rejected
         "The host removed this member from the room."
         "Ask the host."
     TooSlow = 15 "too_slow" redial RelayUnreachable
@@ -124,6 +124,9 @@ close_codes! {
     ConnectionLost = 19 "connection_lost" redial RelayUnreachable
         "The connection was lost."
         "It comes back by itself when the network does."
+    ApprovalPending = 20 "approval_pending" redial Rejected
+        "The host lets newcomers in one by one and has not answered yet."
+        "The program keeps asking; tell the host who you are."
 }
 
 impl From<CloseCode> for u64 {
@@ -149,7 +152,7 @@ mod tests {
             let json = serde_json::to_string(&code).unwrap();
             assert_eq!(json, format!("\"{}\"", code.name()));
         }
-        assert_eq!(CloseCode::from_u64(20), None);
+        assert_eq!(CloseCode::from_u64(21), None);
         assert_eq!(CloseCode::from_u64(1 << 32), None);
     }
 }

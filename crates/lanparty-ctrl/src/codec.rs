@@ -7,8 +7,8 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::Deserialize;
 
 use crate::{
-    ControlError, Hello, InvalidField, Message, PROTOCOL_VERSION, PeerInfo, Reject, Restarting,
-    VersionMismatch, Welcome,
+    Asking, ControlError, Hello, InvalidField, Message, PROTOCOL_VERSION, PeerInfo, Reject,
+    Restarting, VersionMismatch, Welcome,
 };
 
 /// Bytes of the length before each message.
@@ -66,6 +66,10 @@ pub fn decode(body: &[u8]) -> Result<Incoming, ControlError> {
         "ping" => Message::Ping(body.parse()?),
         "pong" => Message::Pong(body.parse()?),
         "room_policy" => Message::RoomPolicy(body.parse()?),
+        "access" => Message::Access(body.parse()?),
+        "asking" => Message::Asking(Box::new(body.checked(Asking::validate)?)),
+        "remove" => Message::Remove(body.parse()?),
+        "sealed" => Message::Sealed(body.parse()?),
         "restarting" => Message::Restarting(body.checked(Restarting::validate)?),
         "disconnect" => Message::Disconnect(body.parse()?),
         _ => return Err(ControlError::UnknownMessage),

@@ -13,8 +13,7 @@ pub const MAX_FEATURE_LEN: usize = 32;
 /// What a member offers in Hello and what the relay agreed to in Welcome.
 pub type Features = BoundedVec<Feature, 16>;
 
-/// A feature: 1 to 32 of `a-z 0-9 -`. Version 1 of the protocol defines none;
-/// unknown ones are never agreed to.
+/// A feature: 1 to 32 of `a-z 0-9 -`. Unknown ones are never agreed to.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Feature(Box<str>);
 
@@ -23,11 +22,27 @@ pub struct Feature(Box<str>);
 #[error("a feature name is 1 to {MAX_FEATURE_LEN} of a-z, 0-9 and '-'")]
 pub struct FeatureError;
 
+/// Sealed frames and messages as version 1 of the protocol describes them.
+/// Part of every keyed room and of no other.
+pub const SEAL: &str = "seal-1";
+
 impl Feature {
+    /// [`SEAL`].
+    #[must_use]
+    pub fn seal() -> Self {
+        Self(SEAL.into())
+    }
+
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether these features promise sealing.
+#[must_use]
+pub fn has_seal(features: &Features) -> bool {
+    features.iter().any(|feature| feature.as_str() == SEAL)
 }
 
 impl FromStr for Feature {

@@ -5,7 +5,7 @@ use lanparty_proto::mtu::{MAX_DATAGRAM_BUDGET, MIN_DATAGRAM_BUDGET};
 use serde::{Deserialize, Serialize};
 
 use crate::feature::Features;
-use crate::{Admission, DisplayName, InvalidField, KeyCard, ResumeToken, RoomCode};
+use crate::{Admission, CreateToken, DisplayName, InvalidField, KeyCard, ResumeToken, RoomCode};
 
 /// What a member is in its room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -39,6 +39,9 @@ pub struct Hello {
     /// Whether this join may open a keyed room that nobody is in.
     #[serde(default)]
     pub create: bool,
+    /// What the relay's operator gave to this host to open rooms with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub create_token: Option<CreateToken>,
     /// See [`check_mac`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mac: Option<MacAddr>,

@@ -19,11 +19,13 @@
     )
 )]
 
+pub mod access;
 pub mod admission;
 pub mod bounded;
 pub mod card;
 pub mod close;
 pub mod codec;
+pub mod create_token;
 pub mod error;
 pub mod feature;
 pub mod hello;
@@ -33,17 +35,20 @@ pub mod message;
 pub mod policy;
 pub mod resume;
 pub mod room;
+pub mod sealed;
 mod signing;
 pub mod text;
 pub mod timers;
 pub mod version;
 pub mod welcome;
 
+pub use access::{Access, Asking, Identity, Remove};
 pub use admission::Admission;
 pub use bounded::BoundedVec;
 pub use card::KeyCard;
 pub use close::CloseCode;
 pub use codec::{Decoder, Incoming, encode};
+pub use create_token::CreateToken;
 pub use error::{ControlError, InvalidField};
 pub use feature::Feature;
 pub use hello::{Hello, Role};
@@ -52,6 +57,7 @@ pub use message::Message;
 pub use policy::{ExtraEtherType, Ipv6Policy, RoomPolicy, VlanId};
 pub use resume::ResumeToken;
 pub use room::{RoomCode, RoomId};
+pub use sealed::{Sealed, SealedBody};
 pub use text::{DisplayName, DisplayText};
 pub use version::{ALPN, PROTOCOL_VERSION, VersionMismatch};
 pub use welcome::{Mode, Welcome};

@@ -3,7 +3,10 @@
 use lanparty_obs::stats::PeerStats;
 use serde::Serialize;
 
-use crate::{Disconnect, Hello, PeerInfo, PeerLeft, Ping, Reject, Restarting, RoomPolicy, Welcome};
+use crate::{
+    Access, Asking, Disconnect, Hello, PeerInfo, PeerLeft, Ping, Reject, Remove, Restarting,
+    RoomPolicy, Sealed, Welcome,
+};
 
 /// One message of the control stream, in either direction. In JSON the
 /// member `type` holds [`Message::name`], beside the fields of the message.
@@ -28,6 +31,14 @@ pub enum Message {
     Pong(Ping),
     /// Gateway to relay, then relay to members.
     RoomPolicy(Box<RoomPolicy>),
+    /// Gateway to relay: who may be in the room.
+    Access(Box<Access>),
+    /// Relay to gateway: somebody waits for the host's word.
+    Asking(Box<Asking>),
+    /// Gateway to relay: a member must go.
+    Remove(Remove),
+    /// Member to relay to members of a keyed room.
+    Sealed(Sealed),
     /// Relay to member.
     Restarting(Restarting),
     /// Either way, last on the stream.
@@ -46,6 +57,10 @@ impl Message {
         "ping",
         "pong",
         "room_policy",
+        "access",
+        "asking",
+        "remove",
+        "sealed",
         "restarting",
         "disconnect",
     ];
@@ -63,6 +78,10 @@ impl Message {
             Self::Ping(_) => "ping",
             Self::Pong(_) => "pong",
             Self::RoomPolicy(_) => "room_policy",
+            Self::Access(_) => "access",
+            Self::Asking(_) => "asking",
+            Self::Remove(_) => "remove",
+            Self::Sealed(_) => "sealed",
             Self::Restarting(_) => "restarting",
             Self::Disconnect(_) => "disconnect",
         }

@@ -125,7 +125,7 @@ fn check_fields(heading: &str, message: &str, path: &[&str]) {
         full.as_object_mut().unwrap().remove("gateway");
     }
     // Only a gateway may leave out its MAC address.
-    if matches!(message, "hello" | "peer_joined") {
+    if matches!(message, "hello" | "peer_joined" | "asking") {
         full["role"] = json!("gateway");
     }
     let object = |value: &'_ Value| {

@@ -253,7 +253,7 @@ impl Gateway {
                 }
             }
             SessionEvent::PeerLeft { peer, reason } => {
-                let for_good = matches!(reason, CloseCode::Normal | CloseCode::Kicked);
+                let for_good = matches!(reason, CloseCode::Normal | CloseCode::Removed);
                 self.bridge.player_left(peer.peer, for_good, now);
                 self.members_changed = true;
             }

@@ -69,6 +69,10 @@ impl<R: Rng + CryptoRng> RelayCore<R> {
             | Message::Reject(_)
             | Message::PeerJoined(_)
             | Message::PeerLeft(_)
+            | Message::Access(_)
+            | Message::Asking(_)
+            | Message::Remove(_)
+            | Message::Sealed(_)
             | Message::Restarting(_) => {
                 let text = format!("The message {} is not a member's to send.", message.name());
                 self.turn_away(conn, CloseCode::ProtocolError, text, now);

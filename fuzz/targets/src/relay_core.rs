@@ -125,6 +125,7 @@ fn hello(identity: [u8; 32], role: Role, mac: Option<MacAddr>) -> Hello {
         role,
         room: "ROOM1".parse().expect("a valid room code"),
         create: false,
+        create_token: None,
         mac,
         name: "member".parse().expect("a valid name"),
         datagram_budget: 1_434,

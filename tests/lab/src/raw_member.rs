@@ -149,6 +149,7 @@ impl RawMember {
             role,
             room: self.room.clone(),
             create: false,
+            create_token: None,
             mac,
             name: self.name.parse().context("odd name")?,
             datagram_budget: lanparty_proto::mtu::MIN_DATAGRAM_BUDGET,

@@ -238,7 +238,7 @@ fn a_restart_that_was_announced_is_waited_for() {
 
 #[test]
 fn a_kick_is_final_and_a_slow_reader_may_return() {
-    for (code, returns) in [(CloseCode::Kicked, false), (CloseCode::TooSlow, true)] {
+    for (code, returns) in [(CloseCode::Removed, false), (CloseCode::TooSlow, true)] {
         let mut member = Member::player(1).joined(1);
         member.lose(DisconnectCause::Application {
             code: code.into(),

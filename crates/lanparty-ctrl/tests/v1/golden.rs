@@ -19,6 +19,10 @@ const FIXTURES: &[(&str, &str)] = &[
     ("ping", include_str!("golden/ping.json")),
     ("pong", include_str!("golden/pong.json")),
     ("room_policy", include_str!("golden/room_policy.json")),
+    ("access", include_str!("golden/access.json")),
+    ("asking", include_str!("golden/asking.json")),
+    ("remove", include_str!("golden/remove.json")),
+    ("sealed", include_str!("golden/sealed.json")),
     ("restarting", include_str!("golden/restarting.json")),
     ("disconnect", include_str!("golden/disconnect.json")),
 ];

@@ -27,6 +27,7 @@ fn refusal(name: &str, field: &str, value: Value) -> Option<CloseCode> {
 fn a_field_outside_its_limits_closes_with_the_code_that_names_it() {
     use CloseCode::{InvalidHello, MacNotAllowed, ProtocolError, VersionMismatch};
     let long = |n: usize| "x".repeat(n);
+    let identities = |n: usize| json!(vec!["00".repeat(32); n]);
     for (name, field, value, code) in [
         ("hello", "version", json!(2), VersionMismatch),
         ("hello", "version", json!(0), VersionMismatch),
@@ -35,6 +36,8 @@ fn a_field_outside_its_limits_closes_with_the_code_that_names_it() {
         ("hello", "role", json!("admin"), InvalidHello),
         ("hello", "room", json!("no spaces"), InvalidHello),
         ("hello", "room", json!(long(33)), InvalidHello),
+        ("hello", "create_token", json!(long(19)), InvalidHello),
+        ("hello", "create_token", json!(long(65)), InvalidHello),
         ("hello", "mac", json!(null), MacNotAllowed),
         ("hello", "mac", json!("00:00:00:00:00:00"), MacNotAllowed),
         ("hello", "mac", json!("03:00:00:00:00:01"), MacNotAllowed),
@@ -85,6 +88,19 @@ fn a_field_outside_its_limits_closes_with_the_code_that_names_it() {
             ProtocolError,
         ),
         ("room_policy", "ipv6", json!("on"), ProtocolError),
+        ("access", "approval", json!(null), ProtocolError),
+        ("access", "banned", json!(["00"]), ProtocolError),
+        ("access", "banned", identities(257), ProtocolError),
+        ("access", "approved", identities(257), ProtocolError),
+        ("asking", "identity", json!(long(64)), ProtocolError),
+        ("asking", "name", json!("a\nb"), ProtocolError),
+        ("asking", "mac", json!(null), MacNotAllowed),
+        ("remove", "peer", json!(0), ProtocolError),
+        ("remove", "ban", json!(1), ProtocolError),
+        ("sealed", "peer", json!(65_535), ProtocolError),
+        ("sealed", "body", json!(""), ProtocolError),
+        ("sealed", "body", json!("abc"), ProtocolError),
+        ("sealed", "body", json!("00".repeat(4_097)), ProtocolError),
         ("restarting", "try_for_ms", json!(3_600_001), ProtocolError),
         ("disconnect", "message", json!("\u{1b}[2J"), ProtocolError),
     ] {

@@ -7,9 +7,10 @@ use lanparty_ctrl::codec::{Decoder, Incoming, decode, encode};
 use lanparty_ctrl::feature::Features;
 use lanparty_ctrl::lifecycle::MAX_DELAY_MS;
 use lanparty_ctrl::{
-    Admission, BoundedVec, CloseCode, Disconnect, DisplayName, DisplayText, ExtraEtherType,
-    Feature, Hello, Ipv6Policy, KeyCard, Message, Mode, PROTOCOL_VERSION, PeerInfo, PeerLeft, Ping,
-    Reject, Restarting, ResumeToken, Role, RoomCode, RoomId, RoomPolicy, VlanId, Welcome,
+    Access, Admission, Asking, BoundedVec, CloseCode, CreateToken, Disconnect, DisplayName,
+    DisplayText, ExtraEtherType, Feature, Hello, Identity, Ipv6Policy, KeyCard, Message, Mode,
+    PROTOCOL_VERSION, PeerInfo, PeerLeft, Ping, Reject, Remove, Restarting, ResumeToken, Role,
+    RoomCode, RoomId, RoomPolicy, Sealed, SealedBody, VlanId, Welcome,
 };
 use lanparty_obs::stats::{
     AddressSource, LanStats, PeerStats, TapAddress, TapStats, TunnelCounters,
@@ -77,6 +78,36 @@ fn token() -> impl Strategy<Value = ResumeToken> {
     vec(any::<u8>(), 1..=256).prop_map(|bytes| bytes.try_into().unwrap())
 }
 
+fn create_token() -> impl Strategy<Value = CreateToken> {
+    "[A-Za-z0-9_-]{20,64}".prop_map(|text| text.parse().unwrap())
+}
+
+fn identities() -> impl Strategy<Value = BoundedVec<Identity, 256>> {
+    bounded(any::<[u8; 32]>().prop_map(Identity))
+}
+
+fn access() -> impl Strategy<Value = Access> {
+    (any::<bool>(), identities(), identities()).prop_map(|(approval, banned, approved)| Access {
+        approval,
+        banned,
+        approved,
+    })
+}
+
+fn asking() -> impl Strategy<Value = Asking> {
+    (any::<[u8; 32]>(), name(), role_and_mac()).prop_map(|(identity, name, (role, mac))| Asking {
+        identity: Identity(identity),
+        name,
+        role,
+        mac,
+    })
+}
+
+fn sealed() -> impl Strategy<Value = Sealed> {
+    let body = vec(any::<u8>(), 1..=4_096).prop_map(|bytes| SealedBody::try_from(bytes).unwrap());
+    (option::of(peer()), body).prop_map(|(peer, body)| Sealed { peer, body })
+}
+
 fn close_code() -> impl Strategy<Value = CloseCode> {
     select(CloseCode::ALL)
 }
@@ -110,7 +141,7 @@ fn hello() -> impl Strategy<Value = Hello> {
             features(),
             role_and_mac(),
             "[A-Za-z0-9_-]{1,32}",
-            any::<bool>(),
+            (any::<bool>(), option::of(create_token())),
             name(),
             name(),
         ),
@@ -119,7 +150,7 @@ fn hello() -> impl Strategy<Value = Hello> {
     )
         .prop_map(
             |(
-                (features, (role, mac), room, create, name, agent),
+                (features, (role, mac), room, (create, create_token), name, agent),
                 datagram_budget,
                 (key_card, admission, resume),
             )| Hello {
@@ -128,6 +159,7 @@ fn hello() -> impl Strategy<Value = Hello> {
                 role,
                 room: room.parse::<RoomCode>().unwrap(),
                 create,
+                create_token,
                 mac,
                 name,
                 datagram_budget,
@@ -282,6 +314,10 @@ fn message() -> impl Strategy<Value = Message> {
         any::<u64>().prop_map(|nonce| Message::Ping(Ping { nonce })),
         any::<u64>().prop_map(|nonce| Message::Pong(Ping { nonce })),
         policy().prop_map(|policy| Message::RoomPolicy(Box::new(policy))),
+        access().prop_map(|access| Message::Access(Box::new(access))),
+        asking().prop_map(|asking| Message::Asking(Box::new(asking))),
+        (peer(), any::<bool>()).prop_map(|(peer, ban)| Message::Remove(Remove { peer, ban })),
+        sealed().prop_map(Message::Sealed),
         (0..=MAX_DELAY_MS, 0..=MAX_DELAY_MS).prop_map(|(reconnect_in_ms, try_for_ms)| {
             Message::Restarting(Restarting {
                 reconnect_in_ms,

@@ -5,8 +5,9 @@ use std::net::IpAddr;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use lanparty_ctrl::{
-    Admission, CloseCode, Disconnect, Hello, Ipv6Policy, KeyCard, Message, Mode, PROTOCOL_VERSION,
-    PeerInfo, PeerLeft, Ping, Reject, Restarting, ResumeToken, Role, RoomId, RoomPolicy, Welcome,
+    Access, Admission, Asking, CloseCode, Disconnect, Hello, Identity, Ipv6Policy, KeyCard,
+    Message, Mode, PROTOCOL_VERSION, PeerInfo, PeerLeft, Ping, Reject, Remove, Restarting,
+    ResumeToken, Role, RoomId, RoomPolicy, Sealed, SealedBody, Welcome,
 };
 use lanparty_obs::stats::{
     AddressSource, LanStats, PeerStats, TapAddress, TapStats, TunnelCounters,
@@ -50,6 +51,7 @@ pub(crate) fn hello() -> Hello {
         role: Role::Client,
         room: "PARTY".parse().unwrap(),
         create: false,
+        create_token: Some("an-operator-gave-this".parse().unwrap()),
         mac: Some(MAC),
         name: "Käthe".parse().unwrap(),
         datagram_budget: 1_434,
@@ -160,6 +162,27 @@ pub(crate) fn all() -> Vec<Message> {
         Message::Ping(Ping { nonce: u64::MAX }),
         Message::Pong(Ping { nonce: u64::MAX }),
         Message::RoomPolicy(Box::new(policy())),
+        Message::Access(Box::new(Access {
+            approval: true,
+            banned: vec![Identity([0x66; 32])].try_into().unwrap(),
+            approved: vec![key_card(None, Role::Client).identity.into()]
+                .try_into()
+                .unwrap(),
+        })),
+        Message::Asking(Box::new(Asking {
+            identity: key_card(None, Role::Client).identity.into(),
+            name: "Käthe".parse().unwrap(),
+            role: Role::Client,
+            mac: Some(MAC),
+        })),
+        Message::Remove(Remove {
+            peer: peer(0x1234),
+            ban: true,
+        }),
+        Message::Sealed(Sealed {
+            peer: Some(peer(0x1234)),
+            body: SealedBody::try_from(vec![0xEF; 8]).unwrap(),
+        }),
         Message::Restarting(Restarting {
             reconnect_in_ms: 1_000,
             try_for_ms: 60_000,

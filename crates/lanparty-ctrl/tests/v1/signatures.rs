@@ -75,6 +75,7 @@ fn an_admission_proof_holds_for_one_connection_one_member_and_one_hello() {
         ("role", |hello| hello.role = Role::Gateway),
         ("room", |hello| hello.room = "PARTZ".parse().unwrap()),
         ("create", |hello| hello.create = true),
+        ("create_token", |hello| hello.create_token = None),
         ("mac", |hello| hello.mac = None),
         ("datagram_budget", |hello| hello.datagram_budget = 1_435),
         ("key_card", |hello| hello.key_card.x25519[0] ^= 1),

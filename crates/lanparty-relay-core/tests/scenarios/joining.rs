@@ -163,7 +163,7 @@ fn what_is_not_a_members_to_say_ends_its_membership() {
         Message::Welcome(Box::new(host.welcome.clone())),
         Message::PeerLeft(PeerLeft {
             peer: host.id(),
-            reason: CloseCode::Kicked,
+            reason: CloseCode::Removed,
         }),
         Message::RoomPolicy(Box::default()),
     ];
@@ -401,7 +401,7 @@ fn the_reason_for_leaving_reaches_the_others() {
         ),
         // Only a relay or host can kick.
         (
-            |relay, guest| relay.leave(guest, CloseCode::Kicked),
+            |relay, guest| relay.leave(guest, CloseCode::Removed),
             CloseCode::Normal,
         ),
         (

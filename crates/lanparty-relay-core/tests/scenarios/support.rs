@@ -106,6 +106,7 @@ pub(crate) fn player(n: u8) -> Hello {
         role: Role::Client,
         room: ROOM.parse().unwrap(),
         create: false,
+        create_token: None,
         mac: Some(mac(n)),
         name: format!("player {n}").parse().unwrap(),
         datagram_budget: 1_434,

@@ -53,6 +53,7 @@ impl Member {
             role,
             room,
             create: false,
+            create_token: None,
             mac,
             name: format!("player {n}").parse().unwrap(),
             datagram_budget: 1_162,
