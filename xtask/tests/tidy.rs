@@ -31,6 +31,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("lanparty-client-tap", 3),
     ("lanparty-client-route", 3),
     ("lanparty-member-cli", 3),
+    ("lanparty-player", 3),
     ("lanparty-relay", 4),
     ("lanparty-gateway", 4),
     ("lanparty-client-linux", 4),
@@ -39,6 +40,11 @@ const LEVELS: &[(&str, u8)] = &[
 
 /// Edges inside a level, each with its reason.
 const SIDEWAYS: &[(&str, &str, &str)] = &[
+    (
+        "lanparty-seal",
+        "lanparty-ctrl",
+        "members seal to the key cards of control messages",
+    ),
     (
         "lanparty-obs",
         "lanparty-proto",
@@ -53,6 +59,31 @@ const SIDEWAYS: &[(&str, &str, &str)] = &[
         "lanparty-member-cli",
         "lanparty-transport",
         "flags become what the transport trusts a relay by",
+    ),
+    (
+        "lanparty-player",
+        "lanparty-transport",
+        "the player is an app on its loop",
+    ),
+    (
+        "lanparty-player",
+        "lanparty-member-cli",
+        "a player's flags contain a member's",
+    ),
+    (
+        "lanparty-player",
+        "lanparty-client-tap",
+        "the player moves frames through an adapter",
+    ),
+    (
+        "lanparty-player",
+        "lanparty-client-route",
+        "the player holds the route guard",
+    ),
+    (
+        "lanparty-player",
+        "lanparty-os",
+        "the crash journal, private files, the status socket",
     ),
     ("lanparty-lan", "lanparty-os", "netlink and guards"),
     ("lanparty-client-tap", "lanparty-os", "netlink and guards"),

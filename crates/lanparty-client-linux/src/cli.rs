@@ -1,9 +1,8 @@
 //! The command line.
 
-use std::path::PathBuf;
-
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use lanparty_member_cli::{MemberArgs, Task};
+use lanparty_member_cli::Task;
+use lanparty_player::cli::{PlayerArgs, StateArgs};
 
 use crate::dhcp::Kind;
 
@@ -40,19 +39,9 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct StateArgs {
-    /// Where identity, journal and status socket are kept.
-    #[arg(long, value_name = "DIR", env = "LANPARTY_STATE_DIR")]
-    pub(crate) state_dir: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct JoinArgs {
     #[command(flatten)]
-    pub(crate) member: MemberArgs,
-    /// The adapter's MAC address instead of the one made at the first start.
-    #[arg(long, value_name = "MAC", env = "LANPARTY_VIRTUAL_MAC")]
-    pub(crate) virtual_mac: Option<String>,
+    pub(crate) player: PlayerArgs,
     /// The adapter's name.
     #[arg(
         long,
@@ -61,9 +50,6 @@ pub(crate) struct JoinArgs {
         env = "LANPARTY_TAP_NAME"
     )]
     pub(crate) tap_name: String,
-    /// Use this address instead of asking the party's DHCP server.
-    #[arg(long, value_name = "ADDRESS/LENGTH", env = "LANPARTY_IP")]
-    pub(crate) ip: Option<String>,
     /// Ask no DHCP server; without --ip, configure no address at all.
     #[arg(long, env = "LANPARTY_NO_DHCP")]
     pub(crate) no_dhcp: bool,
@@ -76,18 +62,6 @@ pub(crate) struct JoinArgs {
         env = "LANPARTY_DHCP_CLIENT"
     )]
     pub(crate) dhcp_client: DhcpClientChoice,
-    /// The file with this player's secret and MAC address.
-    #[arg(long, value_name = "FILE", env = "LANPARTY_IDENTITY")]
-    pub(crate) identity: Option<PathBuf>,
-    /// Print a JSON snapshot every second instead of sentences.
-    #[arg(long)]
-    pub(crate) status_json: bool,
-    /// Where programs can ask for a JSON snapshot; in the state directory
-    /// unless given.
-    #[arg(long, value_name = "PATH", env = "LANPARTY_STATUS_SOCKET")]
-    pub(crate) status_socket: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) state: StateArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -129,7 +103,7 @@ mod tests {
         let Task::Main(join) = cli.task else {
             panic!("no main work");
         };
-        assert_eq!(join.member.relay, "r.example".parse().unwrap());
+        assert_eq!(join.player.member.relay, "r.example".parse().unwrap());
         assert_eq!(join.tap_name, "lanparty0");
     }
 

@@ -3,19 +3,10 @@
 
 #![forbid(unsafe_code)]
 
-mod address;
-mod arp;
-mod cleanup;
 mod cli;
 mod dhcp;
-mod failure;
-mod identity;
-mod join;
-mod link_local;
+mod linux;
 mod network_manager;
-mod player;
-mod resolver;
-mod settings;
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -23,13 +14,14 @@ use std::io::{self, IsTerminal as _, Write as _};
 use clap::Parser as _;
 use lanparty_member_cli::Task;
 use lanparty_obs::ExitCode;
-use lanparty_obs::diagnostics::MemberStatus;
-use lanparty_os::answer_socket::{self, AskError};
+use lanparty_player::address::Addressing;
+use lanparty_player::settings::Settings;
+use lanparty_player::{Console, Failure, Platform as _, cleanup, status};
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{Cli, Command, StateArgs};
+use crate::cli::{Cli, Command, JoinArgs};
 use crate::dhcp::hook;
-use crate::failure::{Failure, OrExit as _};
+use crate::linux::{Linux, Options};
 
 fn main() -> std::process::ExitCode {
     let mut arguments = std::env::args_os();
@@ -66,31 +58,22 @@ fn try_main(cli: Cli) -> Result<(), Failure> {
         .with_ansi(io::stderr().is_terminal())
         .init();
     match cli.task {
-        Task::Command(Command::Status { state, json }) => show_status(&state, json),
-        Task::Command(Command::Cleanup { state }) => cleanup::run(&state),
-        Task::Main(join) => join::join(&join),
+        Task::Command(Command::Status { state, json }) => status::show(&state, json),
+        Task::Command(Command::Cleanup { state }) => cleanup::run(&state, &mut Linux::machine()?),
+        Task::Main(arguments) => join(&arguments),
     }
 }
 
-fn show_status(state: &StateArgs, json: bool) -> Result<(), Failure> {
-    let directory = join::state_directory(state.state_dir.as_deref())?;
-    let status: MemberStatus =
-        answer_socket::ask(&directory.join(join::STATUS_SOCKET)).map_err(|error| match error {
-            AskError::NoAnswer(source) => Failure::new(
-                ExitCode::RelayUnreachable,
-                anyhow::Error::new(source)
-                    .context("no client is running with this state directory"),
-            ),
-            AskError::Unreadable(source) => Failure::new(
-                ExitCode::VersionMismatch,
-                anyhow::Error::new(source).context("the running client is of another version"),
-            ),
-        })?;
-    let shown = if json {
-        serde_json::to_string(&status).or_exit(ExitCode::Failure)? + "\n"
+fn join(arguments: &JoinArgs) -> Result<(), Failure> {
+    let addressing = if arguments.no_dhcp {
+        Addressing::None
     } else {
-        status.to_string()
+        Addressing::Dhcp
     };
-    let _closed = io::stdout().write_all(shown.as_bytes());
-    Ok(())
+    let settings = Settings::new(&arguments.player, addressing, Console::Terminal)?;
+    let options = Options {
+        tap_name: arguments.tap_name.clone(),
+        dhcp_client: arguments.dhcp_client.kind(),
+    };
+    lanparty_player::join::<Linux>(&arguments.player, settings, options)
 }

@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
-use dhcp::{DhcpClient, Kind, LeaseEvent};
+use dhcp::{DhcpClient, Kind};
+use lanparty_player::address::LeaseEvent;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 #[test]

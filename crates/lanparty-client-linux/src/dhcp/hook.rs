@@ -11,11 +11,11 @@ use std::process::Command;
 
 use lanparty_os::Prefix;
 use lanparty_os::short_path::ShortPath;
+use lanparty_player::address::LeaseEvent;
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use rustix::thread::{
     CapabilitySet, capabilities, configure_capability_in_ambient_set, set_capabilities,
 };
-use serde::{Deserialize, Serialize};
 
 /// The name under which the DHCP client finds this program as its hook. Hooks
 /// are run without arguments of ours, so the name has to say it all.
@@ -26,18 +26,6 @@ pub(crate) const SOCKET: &str = "reports";
 pub(crate) const RUN: &str = "run-dhcp-client";
 /// A report is a few dozen bytes.
 pub(crate) const MAX_REPORT: usize = 512;
-
-/// What the DHCP client has found out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum LeaseEvent {
-    /// An address of the LAN, new or confirmed.
-    Bound(Prefix),
-    /// The lease is over or was withdrawn.
-    Lost,
-    /// Nobody answers so far; the client goes on asking.
-    NoAnswer,
-}
 
 /// Becomes the DHCP client: `arguments` are our parent's process id, the
 /// program and its arguments. Returns only when that fails.

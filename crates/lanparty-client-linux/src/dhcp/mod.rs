@@ -20,10 +20,10 @@ use std::time::Duration;
 
 use lanparty_os::private_file;
 use lanparty_os::short_path::ShortPath;
+use lanparty_player::address::LeaseEvent;
 use rustix::process::{Pid, Signal};
 
 pub(crate) use command::Kind;
-pub(crate) use hook::LeaseEvent;
 
 /// How long a client may take to end: 500 ms.
 const STOP_POLLS: u32 = 50;

@@ -11,37 +11,36 @@ use lanparty_os::Prefix;
 use lanparty_proto::MacAddr;
 use lanparty_transport::ServerTrust;
 
-use crate::cli::JoinArgs;
-use crate::dhcp::Kind;
+use crate::address::Addressing;
+use crate::cli::PlayerArgs;
+use crate::console::Console;
 use crate::failure::{Failure, OrExit as _};
 
 /// Everything that a person chose.
 #[derive(Debug)]
-pub(crate) struct Settings {
-    pub(crate) relay: RelayEndpoint,
-    pub(crate) server_name: String,
-    pub(crate) trust: ServerTrust,
-    pub(crate) room: RoomCode,
-    pub(crate) mac: Option<MacAddr>,
-    pub(crate) tap_name: String,
-    pub(crate) addressing: Addressing,
-    pub(crate) dhcp_client: Option<Kind>,
-    pub(crate) name: DisplayName,
-    pub(crate) status_json: bool,
-    pub(crate) status_socket: Option<PathBuf>,
-}
-
-/// Where the adapter's address is to come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Addressing {
-    Dhcp,
-    Static(Prefix),
-    /// Somebody else configures the adapter.
-    None,
+pub struct Settings {
+    pub relay: RelayEndpoint,
+    pub server_name: String,
+    pub trust: ServerTrust,
+    pub room: RoomCode,
+    pub mac: Option<MacAddr>,
+    pub addressing: Addressing,
+    pub name: DisplayName,
+    pub console: Console,
+    pub status_socket: Option<PathBuf>,
 }
 
 impl Settings {
-    pub(crate) fn new(join: &JoinArgs) -> Result<Self, Failure> {
+    /// Without a chosen address, it comes from `otherwise`; without
+    /// `--status-json`, sentences go to `console`.
+    ///
+    /// # Errors
+    /// When a flag cannot be used.
+    pub fn new(
+        join: &PlayerArgs,
+        otherwise: Addressing,
+        console: Console,
+    ) -> Result<Self, Failure> {
         let member = &join.member;
         let mac = join
             .virtual_mac
@@ -51,8 +50,7 @@ impl Settings {
             .or_exit(ExitCode::Configuration)?;
         let addressing = match &join.ip {
             Some(text) => Addressing::Static(parse_ip(text).or_exit(ExitCode::Configuration)?),
-            None if join.no_dhcp => Addressing::None,
-            None => Addressing::Dhcp,
+            None => otherwise,
         };
         Ok(Self {
             server_name: member.server_name(),
@@ -60,11 +58,13 @@ impl Settings {
             relay: member.relay.clone(),
             room: member.room()?,
             mac,
-            tap_name: join.tap_name.clone(),
             addressing,
-            dhcp_client: join.dhcp_client.kind(),
             name: member.name(Role::Client)?,
-            status_json: join.status_json,
+            console: if join.status_json {
+                Console::Json
+            } else {
+                console
+            },
             status_socket: join.status_socket.clone(),
         })
     }

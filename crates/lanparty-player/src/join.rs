@@ -2,17 +2,13 @@
 //! player's own internet out of the tunnel.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
 use lanparty_client_core::{Session, SessionConfig, Splitter, sign_card};
-use lanparty_client_route::TapSide;
-use lanparty_client_tap::{Tap, TapOptions};
 use lanparty_ctrl::{DisplayName, Role, RoomId, RoomPolicy};
 use lanparty_obs::ExitCode;
 use lanparty_os::answer_socket::AnswerSocket;
-use lanparty_os::state_dir;
-use lanparty_proto::mtu::DEFAULT_TAP_MTU;
 use lanparty_transport::reactor::Reactor;
 use lanparty_transport::run::run;
 use lanparty_transport::{
@@ -22,21 +18,25 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 use crate::cleanup::open_journal;
-use crate::cli::JoinArgs;
+use crate::cli::PlayerArgs;
 use crate::failure::{Failure, OrExit as _};
 use crate::identity::{self, PlayerIdentity};
-use crate::network_manager;
+use crate::platform::{Platform, Setup};
 use crate::player::{Parts, Player};
 use crate::settings::Settings;
+use crate::state;
 
-/// The socket's name in the state directory.
-pub(crate) const STATUS_SOCKET: &str = "status.sock";
-const AGENT: &str = concat!("lanparty-client ", env!("CARGO_PKG_VERSION"));
-
-pub(crate) fn join(arguments: &JoinArgs) -> Result<(), Failure> {
-    let settings = Settings::new(arguments)?;
-    let directory = state_directory(arguments.state.state_dir.as_deref())?;
-    let (journal, leftovers) = open_journal(&directory)?;
+/// Joins the room and plays until somebody ends it.
+///
+/// # Errors
+/// When the player cannot start or go on.
+pub fn join<P: Platform>(
+    arguments: &PlayerArgs,
+    settings: Settings,
+    options: P::Options,
+) -> Result<(), Failure> {
+    let directory = state::directory(&arguments.state)?;
+    let (journal, leftovers) = open_journal(&directory, &mut P::machine()?)?;
     if !leftovers.to_string().is_empty() {
         tracing::warn!("{leftovers}");
     }
@@ -50,13 +50,13 @@ pub(crate) fn join(arguments: &JoinArgs) -> Result<(), Failure> {
         PlayerIdentity::load_or_create(&identity_file, &mut rng).or_exit(ExitCode::State)?;
     let mac = settings.mac.unwrap_or_else(|| identity.mac());
 
-    let tap = Tap::open(&TapOptions {
-        name: settings.tap_name.clone(),
+    let setup = Setup {
+        settings: &settings,
         mac,
-        mtu: DEFAULT_TAP_MTU,
-    })?;
-    let tap_side = TapSide::fence(tap.name(), tap.index())?;
-    network_manager::leave_alone(tap.name());
+        directory: &directory,
+        journal,
+    };
+    let (tap, platform) = P::open(options, setup)?;
 
     // Before the adapter has a cable, so that the party's LAN has no say in
     // where the relay is.
@@ -98,7 +98,7 @@ pub(crate) fn join(arguments: &JoinArgs) -> Result<(), Failure> {
         room: settings.room.clone(),
         mac: Some(mac),
         name: settings.name.clone(),
-        agent: agent().or_exit(ExitCode::Failure)?,
+        agent: agent(P::PROGRAM).or_exit(ExitCode::Failure)?,
         card,
         policy: RoomPolicy::default(),
     };
@@ -109,12 +109,10 @@ pub(crate) fn join(arguments: &JoinArgs) -> Result<(), Failure> {
             settings,
             session,
             tap,
-            tap_side,
+            platform,
             mac,
             remotes,
             status,
-            directory,
-            journal,
         },
         &reactor,
     )
@@ -124,19 +122,16 @@ pub(crate) fn join(arguments: &JoinArgs) -> Result<(), Failure> {
     player.into_outcome()
 }
 
-pub(crate) fn state_directory(chosen: Option<&Path>) -> Result<PathBuf, Failure> {
-    state_dir::open("client", chosen).or_exit(ExitCode::State)
-}
-
 fn status_server(settings: &Settings, directory: &Path) -> anyhow::Result<AnswerSocket> {
     let path = settings
         .status_socket
         .clone()
-        .unwrap_or_else(|| directory.join(STATUS_SOCKET));
+        .unwrap_or_else(|| state::status_socket(directory));
     AnswerSocket::bind(&path)
         .with_context(|| format!("cannot answer status requests at {}", path.display()))
 }
 
-fn agent() -> io::Result<DisplayName> {
-    AGENT.parse().map_err(io::Error::other)
+fn agent(program: &str) -> io::Result<DisplayName> {
+    let agent = format!("{program} {}", env!("CARGO_PKG_VERSION"));
+    agent.parse().map_err(io::Error::other)
 }

@@ -9,20 +9,40 @@ use std::time::{Duration, Instant};
 use lanparty_obs::stats::AddressSource;
 use lanparty_os::Prefix;
 use lanparty_proto::MacAddr;
+use serde::{Deserialize, Serialize};
 
 use crate::arp::Arp;
-use crate::dhcp::LeaseEvent;
 use crate::link_local::{self, Action, LinkLocal};
-use crate::settings::Addressing;
 
 /// How long a DHCP server has to answer before a link-local address is tried.
-pub(crate) const LEASE_PATIENCE: Duration = Duration::from_secs(10);
+pub const LEASE_PATIENCE: Duration = Duration::from_secs(10);
 /// RFC 5227 section 2.3: ANNOUNCE_NUM and ANNOUNCE_INTERVAL.
 const ANNOUNCEMENTS: u32 = 2;
 const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(2);
 
+/// Where the adapter's address is to come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Addressing {
+    Dhcp,
+    Static(Prefix),
+    /// Somebody else configures the adapter.
+    None,
+}
+
+/// What a DHCP client has found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeaseEvent {
+    /// An address of the LAN, new or confirmed.
+    Bound(Prefix),
+    /// The lease is over or was withdrawn.
+    Lost,
+    /// Nobody answers so far; the client goes on asking.
+    NoAnswer,
+}
+
 #[derive(Debug)]
-pub(crate) struct AddressKeeper {
+pub struct AddressKeeper {
     mac: MacAddr,
     mode: Addressing,
     current: Option<(Prefix, AddressSource)>,
@@ -34,16 +54,20 @@ pub(crate) struct AddressKeeper {
 
 /// What the caller has to do, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
+pub enum Change {
     Set(Prefix, AddressSource),
     Clear,
+    /// The system has given the adapter this address by itself.
+    Seen(Prefix, AddressSource),
+    /// The system has taken the adapter's address away by itself.
+    Gone,
     Send(Arp),
     /// Nobody offered a lease; a link-local address is being looked for.
     NoLease,
 }
 
 impl AddressKeeper {
-    pub(crate) const fn new(mac: MacAddr, mode: Addressing) -> Self {
+    pub const fn new(mac: MacAddr, mode: Addressing) -> Self {
         Self {
             mac,
             mode,
@@ -54,16 +78,16 @@ impl AddressKeeper {
         }
     }
 
-    pub(crate) const fn mac(&self) -> MacAddr {
+    pub const fn mac(&self) -> MacAddr {
         self.mac
     }
 
-    pub(crate) const fn current(&self) -> Option<(Prefix, AddressSource)> {
+    pub const fn current(&self) -> Option<(Prefix, AddressSource)> {
         self.current
     }
 
     /// The room was joined, for the first time or again.
-    pub(crate) fn joined(&mut self, now: Instant) -> Vec<Change> {
+    pub fn joined(&mut self, now: Instant) -> Vec<Change> {
         match (self.mode, self.current) {
             // The others may have forgotten us, or moved us to another port.
             (_, Some(_)) => {
@@ -79,7 +103,7 @@ impl AddressKeeper {
         }
     }
 
-    pub(crate) fn lease(&mut self, event: LeaseEvent, now: Instant) -> Vec<Change> {
+    pub fn lease(&mut self, event: LeaseEvent, now: Instant) -> Vec<Change> {
         let has_lease = matches!(self.current, Some((_, AddressSource::Dhcp)));
         match event {
             LeaseEvent::Bound(prefix) => {
@@ -98,12 +122,12 @@ impl AddressKeeper {
     }
 
     /// Whether ARP packets from the room matter to [`Self::observe`].
-    pub(crate) const fn listens(&self) -> bool {
+    pub const fn listens(&self) -> bool {
         self.link_local.is_some()
     }
 
     /// Looks at an ARP packet from the room.
-    pub(crate) fn observe(&mut self, arp: &Arp, now: Instant) -> Vec<Change> {
+    pub fn observe(&mut self, arp: &Arp, now: Instant) -> Vec<Change> {
         let action = self
             .link_local
             .as_mut()
@@ -111,7 +135,7 @@ impl AddressKeeper {
         action.map_or_else(Vec::new, |action| self.act(action, now))
     }
 
-    pub(crate) fn next_wakeup(&self) -> Option<Instant> {
+    pub fn next_wakeup(&self) -> Option<Instant> {
         let link_local = self.link_local.as_ref().and_then(LinkLocal::next_wakeup);
         let announcement = self.announcements.map(|(_, at)| at);
         [self.give_up_waiting, link_local, announcement]
@@ -120,7 +144,7 @@ impl AddressKeeper {
             .min()
     }
 
-    pub(crate) fn tick(&mut self, now: Instant) -> Vec<Change> {
+    pub fn tick(&mut self, now: Instant) -> Vec<Change> {
         let mut changes = Vec::new();
         if self.give_up_waiting.is_some_and(|at| at <= now) {
             self.give_up_waiting = None;
@@ -286,7 +310,9 @@ mod tests {
                         seen.push(change);
                         return (seen, now);
                     }
-                    Change::Clear | Change::NoLease => seen.push(change),
+                    Change::Clear | Change::NoLease | Change::Seen(..) | Change::Gone => {
+                        seen.push(change);
+                    }
                 }
             }
         }

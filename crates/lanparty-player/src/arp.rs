@@ -6,22 +6,22 @@ use lanparty_proto::MacAddr;
 use lanparty_proto::ethernet::{EtherType, EthernetHeader};
 
 /// Ethernet header and ARP for IPv4 over Ethernet (RFC 826).
-pub(crate) const FRAME_LEN: usize = 14 + 28;
+pub const FRAME_LEN: usize = 14 + 28;
 /// Hardware type Ethernet, protocol IPv4, address lengths 6 and 4.
 const PREFIX: [u8; 6] = [0, 1, 0x08, 0, 6, 4];
 const REQUEST: u16 = 1;
 
 /// What an ARP packet says about who has which address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Arp {
-    pub(crate) sender_mac: MacAddr,
-    pub(crate) sender: Ipv4Addr,
-    pub(crate) target: Ipv4Addr,
+pub struct Arp {
+    pub sender_mac: MacAddr,
+    pub sender: Ipv4Addr,
+    pub target: Ipv4Addr,
 }
 
 impl Arp {
     /// Asks who has `address` without claiming it (RFC 5227 section 2.1.1).
-    pub(crate) const fn probe(mac: MacAddr, address: Ipv4Addr) -> Self {
+    pub const fn probe(mac: MacAddr, address: Ipv4Addr) -> Self {
         Self {
             sender_mac: mac,
             sender: Ipv4Addr::UNSPECIFIED,
@@ -30,7 +30,7 @@ impl Arp {
     }
 
     /// Tells everybody that `address` is at `mac` (RFC 5227 section 2.3).
-    pub(crate) const fn announcement(mac: MacAddr, address: Ipv4Addr) -> Self {
+    pub const fn announcement(mac: MacAddr, address: Ipv4Addr) -> Self {
         Self {
             sender_mac: mac,
             sender: address,
@@ -38,12 +38,12 @@ impl Arp {
         }
     }
 
-    pub(crate) const fn is_probe(&self) -> bool {
+    pub const fn is_probe(&self) -> bool {
         self.sender.is_unspecified()
     }
 
     /// The request as a broadcast frame.
-    pub(crate) fn encode(&self) -> [u8; FRAME_LEN] {
+    pub fn encode(&self) -> [u8; FRAME_LEN] {
         let header = EthernetHeader {
             destination: MacAddr::BROADCAST,
             source: self.sender_mac,
@@ -66,7 +66,7 @@ impl Arp {
     }
 
     /// Reads requests and replies alike; `None` for anything else.
-    pub(crate) fn parse(frame: &[u8]) -> Option<Self> {
+    pub fn parse(frame: &[u8]) -> Option<Self> {
         let (header, packet) = EthernetHeader::parse(frame).ok()?;
         let (prefix, rest) = packet.split_first_chunk::<6>()?;
         if header.ether_type != EtherType::ARP || *prefix != PREFIX {

@@ -9,20 +9,20 @@ use lanparty_obs::ExitCode;
 
 /// Printed once, at the edge, with the chain of its causes.
 #[derive(Debug)]
-pub(crate) struct Failure {
+pub struct Failure {
     code: ExitCode,
     error: anyhow::Error,
 }
 
 impl Failure {
-    pub(crate) fn new(code: ExitCode, error: impl Into<anyhow::Error>) -> Self {
+    pub fn new(code: ExitCode, error: impl Into<anyhow::Error>) -> Self {
         Self {
             code,
             error: error.into(),
         }
     }
 
-    pub(crate) const fn code(&self) -> ExitCode {
+    pub const fn code(&self) -> ExitCode {
         self.code
     }
 }
@@ -69,7 +69,7 @@ impl From<RouteError> for Failure {
 }
 
 /// Gives an error the exit code that its place in the program means.
-pub(crate) trait OrExit<T> {
+pub trait OrExit<T> {
     fn or_exit(self, code: ExitCode) -> Result<T, Failure>;
 }
 

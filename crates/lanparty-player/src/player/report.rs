@@ -10,21 +10,16 @@ use lanparty_obs::Status;
 use lanparty_obs::diagnostics::{MemberStatus, TapStatus};
 
 use super::{Player, SUMMARY_INTERVAL};
+use crate::console::Console;
+use crate::platform::Platform;
 
-impl Player {
-    /// A sentence for the person at the terminal. A closed terminal is not an
-    /// error of the player's.
+impl<P: Platform> Player<P> {
     pub(super) fn say(&self, sentence: impl fmt::Display) {
-        if !self.settings.status_json {
-            let _closed = writeln!(io::stdout(), "{sentence}");
-        }
-        tracing::debug!("{sentence}");
+        self.settings.console.say(sentence);
     }
 
     pub(super) fn say_all(&self, sentences: &[String]) {
-        for sentence in sentences {
-            self.say(sentence);
-        }
+        self.settings.console.say_all(sentences);
     }
 
     pub(super) fn tell(&self, event: &SessionEvent) {
@@ -79,8 +74,7 @@ impl Player {
     }
 
     pub(super) fn every_second(&mut self, now: Instant) {
-        self.lan.look_after_dhcp(now);
-        if self.settings.status_json {
+        if self.settings.console == Console::Json {
             if let Ok(json) = serde_json::to_string(&self.status(now)) {
                 let _closed = writeln!(io::stdout(), "{json}");
             }
@@ -92,13 +86,13 @@ impl Player {
 
     pub(super) fn status(&self, now: Instant) -> MemberStatus {
         let counters = self.tap.counters();
-        let address = self.lan.address();
+        let address = self.platform.address();
         let mut status = self.session.status(now);
         status.relay.address = self.remote;
-        status.relay.path = Some(self.lan.path());
+        status.relay.path = Some(self.path.words());
         status.tap = Some(TapStatus {
-            name: self.tap.name().to_owned(),
-            mac: self.lan.mac(),
+            name: self.platform.name().to_owned(),
+            mac: self.mac,
             mtu: self.mtu,
             up: self.carrier,
             address: address.map(|(prefix, _)| prefix.to_string()),

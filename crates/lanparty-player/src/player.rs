@@ -1,46 +1,44 @@
 //! The player on the loop: frames between adapter and session, and what the
 //! session's events mean for this machine.
 //!
-//! `player/lan.rs` is the adapter's address and routes, `player/report.rs`
-//! what people and programs are told.
+//! `player/path.rs` keeps the way to the relay outside the adapter,
+//! `player/address.rs` carries changes of the adapter's address out, and
+//! `player/report.rs` is what people and programs are told.
 
-mod lan;
+mod address;
+mod path;
 mod report;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use lanparty_client_core::{
     DisconnectCause, Effect, End, Membership, Readings, Session, SessionEvent,
 };
-use lanparty_client_route::TapSide;
-use lanparty_client_tap::{Adapter as _, FromTap, Tap};
+use lanparty_client_tap::{Adapter as _, FromTap};
 use lanparty_obs::stats::{TapAddress, TapStats};
 use lanparty_obs::{DropCounts, DropReason, ExitCode};
 use lanparty_os::answer_socket::AnswerSocket;
-use lanparty_os::journal::Journal;
 use lanparty_proto::MacAddr;
 use lanparty_proto::mtu::DEFAULT_TAP_MTU;
 use lanparty_transport::reactor::{Interest, Reactor, Ready, Token};
 use lanparty_transport::run::{App, Context};
-use lanparty_transport::signals::Signals;
 use lanparty_transport::{CloseReason, ConnId, Event, Transport};
-use rustix::process::Signal;
 
 use crate::arp::Arp;
 use crate::failure::Failure;
+use crate::platform::{Platform, Turn};
 use crate::resolver::Resolver;
 use crate::settings::Settings;
-use lan::Lan;
+use path::RelayPath;
 
-const SIGNALS: Token = Token(1);
+const STOP: Token = Token(1);
 const TAP: Token = Token(2);
 const STATUS: Token = Token(3);
 const ROUTES: Token = Token(4);
-const DHCP: Token = Token(5);
+const ADDRESS: Token = Token(5);
 
 /// Packets read from the adapter in one turn. A superframe is up to 64 KiB, so
 /// this bounds a turn to a few milliseconds.
@@ -56,26 +54,26 @@ const FIRST_JOIN_PATIENCE: Duration = Duration::from_secs(30);
 const RESOLVE_EVERY: u32 = 3;
 
 /// What the player is made of.
-pub(crate) struct Parts {
+pub(crate) struct Parts<P: Platform> {
     pub(crate) settings: Settings,
     pub(crate) session: Session,
-    pub(crate) tap: Tap,
-    pub(crate) tap_side: TapSide,
+    pub(crate) tap: P::Tap,
+    pub(crate) platform: P,
     pub(crate) mac: MacAddr,
     /// The relay's addresses, best first.
     pub(crate) remotes: Vec<SocketAddr>,
     pub(crate) status: AnswerSocket,
-    pub(crate) directory: PathBuf,
-    pub(crate) journal: Journal,
 }
 
-pub(crate) struct Player {
+pub(crate) struct Player<P: Platform> {
     settings: Settings,
     session: Session,
-    tap: Tap,
-    lan: Lan,
+    /// Dropped before the platform, which may restart the adapter.
+    tap: P::Tap,
+    path: RelayPath<P::Table>,
+    platform: P,
+    mac: MacAddr,
     status: AnswerSocket,
-    signals: Signals,
     remotes: Vec<SocketAddr>,
     resolver: Resolver,
     dials: usize,
@@ -95,29 +93,21 @@ pub(crate) struct Player {
     outcome: Option<Result<(), Failure>>,
 }
 
-impl Player {
-    pub(crate) fn new(parts: Parts, reactor: &Reactor) -> io::Result<Self> {
-        let signals = [Signal::INT, Signal::TERM, Signal::HUP].map(Signal::as_raw);
-        let signals = Signals::new(reactor, SIGNALS, &signals)?;
-        reactor.register(parts.tap.fd(), TAP, Interest::Read)?;
+impl<P: Platform> Player<P> {
+    pub(crate) fn new(mut parts: Parts<P>, reactor: &Reactor) -> io::Result<Self> {
+        parts.platform.watch_stop(reactor, STOP)?;
+        parts.platform.watch_tap(&parts.tap, reactor, TAP)?;
         reactor.register(&parts.status, STATUS, Interest::Read)?;
         let now = reactor.now();
-        let lan = Lan::new(
-            &parts.settings,
-            parts.tap_side,
-            &parts.tap,
-            parts.mac,
-            &parts.directory,
-            parts.journal,
-        );
         Ok(Self {
             resolver: Resolver::new(parts.settings.relay.clone()),
             settings: parts.settings,
             session: parts.session,
             tap: parts.tap,
-            lan,
+            path: RelayPath::default(),
+            platform: parts.platform,
+            mac: parts.mac,
             status: parts.status,
-            signals,
             remotes: parts.remotes,
             dials: 0,
             conn: None,
@@ -141,6 +131,7 @@ impl Player {
             reactor,
             now,
         };
+        self.settings.console.say_all(&self.platform.introduction());
         self.say(format_args!(
             "joining room {} by way of {}",
             self.settings.room, self.settings.relay
@@ -257,12 +248,7 @@ impl Player {
     /// The adapter comes to life only when the path to the relay is safe.
     fn joined(&mut self, cx: &mut Context<'_>, membership: &Membership) -> Result<(), Failure> {
         self.ever_joined = true;
-        if let Some(remote) = self.remote {
-            let said = self
-                .lan
-                .hold_path(cx.reactor, remote.ip(), &mut self.session)?;
-            self.say_all(&said);
-        }
+        self.hold_path(cx)?;
         if self.mtu != membership.tap_mtu {
             self.tap.set_mtu(membership.tap_mtu)?;
             self.mtu = membership.tap_mtu;
@@ -271,9 +257,9 @@ impl Player {
             self.tap.set_carrier(true)?;
             self.carrier = true;
         }
-        let said = self.lan.check_path()?;
+        let said = self.path.check()?;
         self.say_all(&said);
-        let changes = self.lan.joined(cx.reactor, cx.now)?;
+        let changes = self.platform.joined(turn(cx))?;
         self.apply(cx, changes);
         Ok(())
     }
@@ -327,19 +313,19 @@ impl Player {
         let Self {
             tap,
             session,
-            lan,
+            platform,
             max_datagram,
             ..
         } = self;
         let mut heard = None;
         let _counted = session.incoming(bytes, *max_datagram, cx.now, &mut |frame, _| {
-            if lan.listens() {
+            if platform.listens() {
                 heard = Arp::parse(frame);
             }
             tap.send(frame);
         });
         if let Some(arp) = heard {
-            let changes = self.lan.observe(&arp, cx.now);
+            let changes = self.platform.observe(&arp, cx.now);
             self.apply(cx, changes);
         }
     }
@@ -370,7 +356,7 @@ impl Player {
         if let Some(stats) = &stats {
             drops.merge(&stats.drops);
         }
-        let address = self.lan.address().map(|(prefix, source)| TapAddress {
+        let address = self.platform.address().map(|(prefix, source)| TapAddress {
             address: prefix.address,
             prefix_len: prefix.length,
             source,
@@ -389,7 +375,7 @@ impl Player {
     }
 }
 
-impl App for Player {
+impl<P: Platform> App for Player<P> {
     fn transport_event(&mut self, cx: &mut Context<'_>, event: Event) {
         match event {
             Event::Connected { conn, .. } if self.conn == Some(conn) => {
@@ -425,14 +411,15 @@ impl App for Player {
             TAP => self.read_tap(cx),
             STATUS => {
                 self.set_readings(cx);
-                self.status.answer_all(self.status(cx.now));
+                let status = self.status(cx.now);
+                self.status.answer_all(status);
             }
-            ROUTES => self.lan.routes_changed(cx.now),
-            DHCP => {
-                let changes = self.lan.read_dhcp(cx.now);
+            ROUTES => self.routes_changed(cx.now),
+            ADDRESS => {
+                let changes = self.platform.news(turn(cx));
                 self.apply(cx, changes);
             }
-            SIGNALS if !self.signals.take().is_empty() => {
+            STOP if self.platform.is_stop_wanted() => {
                 self.say("leaving the room");
                 self.leave(cx, Ok(()));
             }
@@ -443,13 +430,11 @@ impl App for Player {
     fn wakeup(&mut self, cx: &mut Context<'_>) {
         self.session.tick(cx.now);
         self.carry_out(cx);
-        match self.lan.wakeup(cx.reactor, cx.now, &mut self.session) {
-            Ok((changes, said)) => {
-                self.say_all(&said);
-                self.apply(cx, changes);
-            }
-            Err(failure) => self.leave(cx, Err(failure)),
+        if let Err(failure) = self.watch_path(cx.now) {
+            self.leave(cx, Err(failure));
         }
+        let changes = self.platform.wakeup(turn(cx));
+        self.apply(cx, changes);
         if self.next_second <= cx.now {
             self.next_second = cx.now + SECOND;
             if let Some(remotes) = self.resolver.poll() {
@@ -464,7 +449,8 @@ impl App for Player {
         [
             Some(self.next_second),
             self.session.next_wakeup(),
-            self.lan.next_wakeup(),
+            self.path.next_wakeup(),
+            self.platform.next_wakeup(),
         ]
         .into_iter()
         .flatten()
@@ -479,6 +465,14 @@ impl App for Player {
 
     fn finished(&self) -> bool {
         self.outcome.is_some()
+    }
+}
+
+const fn turn<'a>(cx: &'a Context<'_>) -> Turn<'a> {
+    Turn {
+        reactor: cx.reactor,
+        now: cx.now,
+        token: ADDRESS,
     }
 }
 

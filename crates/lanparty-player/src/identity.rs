@@ -10,7 +10,7 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 /// The file's name in the state directory.
-pub(crate) const FILE_NAME: &str = "lanparty-client-identity.json";
+pub const FILE_NAME: &str = "lanparty-client-identity.json";
 /// A few times what the file needs.
 const MAX_LEN: u64 = 4_096;
 /// Of the file's layout.
@@ -18,7 +18,8 @@ const VERSION: u32 = 1;
 
 /// The content of the identity file.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct PlayerIdentity {
+#[expect(missing_debug_implementations, reason = "the seed is a secret")]
+pub struct PlayerIdentity {
     version: u32,
     seed: String,
     /// Stable, so that the LAN's DHCP server gives the same lease again.
@@ -26,7 +27,7 @@ pub(crate) struct PlayerIdentity {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum IdentityError {
+pub enum IdentityError {
     #[error(transparent)]
     File(#[from] PrivateFileError),
     #[error(
@@ -44,7 +45,7 @@ pub(crate) enum IdentityError {
 
 impl PlayerIdentity {
     /// Reads the file, or makes it where there is none.
-    pub(crate) fn load_or_create(path: &Path, rng: &mut impl Rng) -> Result<Self, IdentityError> {
+    pub fn load_or_create(path: &Path, rng: &mut impl Rng) -> Result<Self, IdentityError> {
         let content = || IdentityError::Content { path: path.into() };
         if let Some(bytes) = private_file::read(path, MAX_LEN)? {
             let identity: Self = serde_json::from_slice(&bytes).map_err(|_| content())?;
@@ -70,11 +71,11 @@ impl PlayerIdentity {
         Ok(identity)
     }
 
-    pub(crate) fn seed(&self) -> [u8; 32] {
+    pub fn seed(&self) -> [u8; 32] {
         hex::decode_array(&self.seed).unwrap_or_default()
     }
 
-    pub(crate) const fn mac(&self) -> MacAddr {
+    pub const fn mac(&self) -> MacAddr {
         self.mac
     }
 }

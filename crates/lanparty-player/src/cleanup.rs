@@ -4,28 +4,32 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use lanparty_obs::ExitCode;
-use lanparty_os::LinuxMachine;
-use lanparty_os::journal::{BootId, Journal, Report};
+use lanparty_os::journal::{BootId, Journal, Machine, Report};
 
 use crate::cli::StateArgs;
 use crate::failure::{Failure, OrExit as _};
-use crate::join::state_directory;
+use crate::state;
 
 /// Opens the journal, which no other process may have, and undoes what an
 /// earlier one left in it.
-pub(crate) fn open_journal(directory: &Path) -> Result<(Journal, Report), Failure> {
+pub(crate) fn open_journal(
+    directory: &Path,
+    machine: &mut impl Machine,
+) -> Result<(Journal, Report), Failure> {
     let boot = BootId::current().or_exit(ExitCode::State)?;
     let mut journal = Journal::open(directory, boot).or_exit(ExitCode::State)?;
-    let mut machine = LinuxMachine::open().or_exit(ExitCode::Failure)?;
-    let report = journal.undo_all(&mut machine).or_exit(ExitCode::State)?;
+    let report = journal.undo_all(machine).or_exit(ExitCode::State)?;
     Ok((journal, report))
 }
 
 /// The subcommand: undoes what is recorded and sweeps what carries our mark.
-pub(crate) fn run(state: &StateArgs) -> Result<(), Failure> {
-    let directory = state_directory(state.state_dir.as_deref())?;
-    let (_journal, mut report) = open_journal(&directory)?;
-    report.sweep(&mut LinuxMachine::open().or_exit(ExitCode::Failure)?);
+///
+/// # Errors
+/// When the journal is in use or some of it could not be undone.
+pub fn run(arguments: &StateArgs, machine: &mut impl Machine) -> Result<(), Failure> {
+    let directory = state::directory(arguments)?;
+    let (_journal, mut report) = open_journal(&directory, machine)?;
+    report.sweep(machine);
     let text = report.to_string();
     let shown = if text.is_empty() {
         "nothing to clean up\n"
