@@ -4,14 +4,14 @@
 //! Decides nothing: which route or address to set is the business of the
 //! callers. All `unsafe` is in the files that talk to the kernel.
 
+pub mod answer_socket;
 pub mod journal;
 pub mod lock;
 mod prefix;
 pub mod private_file;
 pub mod state_dir;
+pub mod windows;
 
-#[cfg(target_os = "linux")]
-pub mod answer_socket;
 #[cfg(target_os = "linux")]
 pub mod capabilities;
 #[cfg(target_os = "linux")]

@@ -1,11 +1,8 @@
 //! One process at a time.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-
-use rustix::fs::{FlockOperation, flock};
 
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
@@ -36,19 +33,15 @@ impl Lock {
             path: path.into(),
             source,
         };
-        let file = File::options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path)
-            .map_err(io_error)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        let mut options = File::options();
+        options.write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(path).map_err(io_error)?;
+        match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
-            Err(errno) if errno == rustix::io::Errno::WOULDBLOCK => {
-                Err(LockError::Held { path: path.into() })
-            }
-            Err(errno) => Err(io_error(errno.into())),
+            Err(TryLockError::WouldBlock) => Err(LockError::Held { path: path.into() }),
+            Err(TryLockError::Error(source)) => Err(io_error(source)),
         }
     }
 }

@@ -52,11 +52,18 @@ pub struct BootId(pub String);
 
 impl BootId {
     /// # Errors
-    /// When the kernel does not tell.
+    /// When the system does not tell.
     #[cfg(target_os = "linux")]
     pub fn current() -> io::Result<Self> {
         let text = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
         Ok(Self(text.trim_end().to_owned()))
+    }
+
+    /// # Errors
+    /// When the system does not tell.
+    #[cfg(windows)]
+    pub fn current() -> io::Result<Self> {
+        crate::windows::boot::id().map(Self)
     }
 }
 

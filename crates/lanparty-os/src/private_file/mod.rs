@@ -3,13 +3,19 @@
 //! Seeds, keys and state. A reader sees the old content or the new, never a
 //! part, also after a power cut.
 
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-const FILE_MODE: u32 = 0o600;
-const DIRECTORY_MODE: u32 = 0o700;
+#[cfg(unix)]
+use unix as imp;
+#[cfg(windows)]
+use windows as imp;
 
 #[derive(Debug, thiserror::Error)]
 pub enum PrivateFileError {
@@ -21,10 +27,16 @@ pub enum PrivateFileError {
         source: io::Error,
     },
     #[error(
-        "{} can be read by other users; move its content into a new file with `chmod 600`, or delete it to get a new one",
-        path.display()
+        "{} can be read by other users; move its content into a new file {}, or delete it to get a new one",
+        path.display(),
+        imp::HOW_TO_PROTECT
     )]
     TooOpen { path: PathBuf },
+    #[error(
+        "other users can write into {}, so what lies there cannot be trusted; choose another directory with --state-dir",
+        path.display()
+    )]
+    OpenDirectory { path: PathBuf },
     #[error("{} is not a regular file", path.display())]
     NotAFile { path: PathBuf },
     #[error("{} holds more than {limit} bytes, so it is not ours", path.display())]
@@ -40,13 +52,11 @@ pub enum PrivateFileError {
 /// Makes a directory, and those above it, that only the owner may enter.
 ///
 /// # Errors
-/// When a part of the path cannot be made.
+/// When a part of the path cannot be made. On Windows also when the directory
+/// was there and others may write into it: anybody can make one where services
+/// keep their state.
 pub fn create_directory(path: &Path) -> Result<(), PrivateFileError> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(DIRECTORY_MODE)
-        .create(path)
-        .map_err(|source| io_error("create the directory", path, source))
+    imp::create_directory(path)
 }
 
 /// Replaces the file's content; makes the file where there is none.
@@ -58,8 +68,7 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), PrivateFileError> {
     // A leftover of a crash: its content was never promised to anyone.
     remove(&temporary)?;
     write_new(&temporary, content)?;
-    fs::rename(&temporary, path).map_err(|source| io_error("replace", path, source))?;
-    sync_directory_of(path)
+    imp::replace(&temporary, path).map_err(|source| io_error("replace", path, source))
 }
 
 /// Reads a file that only its owner could read and that is at most `limit`
@@ -79,7 +88,7 @@ pub fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, PrivateFileError
     if !metadata.is_file() {
         return Err(PrivateFileError::NotAFile { path: path.into() });
     }
-    if metadata.mode() & 0o077 != 0 {
+    if !imp::is_private(&file).map_err(|source| io_error("examine", path, source))? {
         return Err(PrivateFileError::TooOpen { path: path.into() });
     }
     let mut content = Vec::new();
@@ -111,14 +120,10 @@ pub fn load_or_create<const N: usize>(
     let temporary = temporary_name(path);
     remove(&temporary)?;
     write_new(&temporary, &secret)?;
-    // Unlike a rename, a link does not replace what another process put there.
-    let linked = fs::hard_link(&temporary, path);
+    let published = imp::publish(&temporary, path);
     remove(&temporary)?;
-    match linked {
-        Ok(()) => {
-            sync_directory_of(path)?;
-            Ok(secret)
-        }
+    match published {
+        Ok(()) => Ok(secret),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             load(path)?.ok_or_else(|| io_error("create", path, error))
         }
@@ -142,12 +147,7 @@ fn load<const N: usize>(path: &Path) -> Result<Option<[u8; N]>, PrivateFileError
 }
 
 fn write_new(path: &Path, content: &[u8]) -> Result<(), PrivateFileError> {
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(FILE_MODE)
-        .open(path)
-        .map_err(|source| io_error("create", path, source))?;
+    let mut file = imp::create_new(path).map_err(|source| io_error("create", path, source))?;
     file.write_all(content)
         .and_then(|()| file.sync_all())
         .map_err(|source| io_error("write", path, source))
@@ -160,17 +160,6 @@ fn remove(path: &Path) -> Result<(), PrivateFileError> {
         }
         Ok(()) | Err(_) => Ok(()),
     }
-}
-
-/// Makes the names in the file's directory durable.
-pub(crate) fn sync_directory_of(path: &Path) -> Result<(), PrivateFileError> {
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        Some(_) | None => Path::new("."),
-    };
-    File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .map_err(|source| io_error("make durable", directory, source))
 }
 
 /// Beside the file, for a rename cannot cross file systems; with the process
@@ -191,32 +180,17 @@ pub(crate) fn io_error(action: &'static str, path: &Path, source: io::Error) -> 
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]
-    fn a_secret_is_made_once_and_found_again_and_nobody_else_may_read_it() {
+    fn a_secret_is_made_once_and_found_again() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a/b/seed");
         create_directory(path.parent().unwrap()).unwrap();
         assert_eq!(load_or_create(&path, || [7; 32]).unwrap(), [7; 32]);
         assert_eq!(load_or_create(&path, || [8; 32]).unwrap(), [7; 32]);
-        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
-        assert_eq!(mode(&path), 0o600);
-        assert_eq!(mode(path.parent().unwrap()), 0o700);
         let names = fs::read_dir(path.parent().unwrap()).unwrap().count();
         assert_eq!(names, 1, "temporary files stay behind");
-    }
-
-    #[test]
-    fn a_secret_that_others_could_read_is_refused() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("seed");
-        write(&path, &[1; 32]).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        let error = load_or_create(&path, || [2; 32]).unwrap_err();
-        assert!(matches!(error, PrivateFileError::TooOpen { .. }), "{error}");
     }
 
     #[test]
@@ -240,5 +214,16 @@ mod tests {
         assert_eq!(read(&path, 3).unwrap().as_deref(), Some(&b"two"[..]));
         assert!(read(&path, 2).is_err());
         assert_eq!(read(&directory.path().join("none"), 2).unwrap(), None);
+    }
+
+    #[test]
+    fn the_second_of_two_that_begin_at_once_does_not_replace_the_first() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("seed");
+        let winner = || {
+            write(&path, &[1; 32]).unwrap();
+            [2; 32]
+        };
+        assert_eq!(load_or_create(&path, winner).unwrap(), [1; 32]);
     }
 }

@@ -1,0 +1,22 @@
+//! Windows.
+//!
+//! What the system hands over is taken apart by pure code that is compiled,
+//! tested and fuzzed on every system; the calls themselves are the modules
+//! that exist on Windows only, each a thin and safe face over a few functions.
+
+pub mod descriptor;
+pub mod guid;
+pub mod wide;
+
+#[cfg(windows)]
+pub(crate) mod boot;
+#[cfg(windows)]
+pub mod console;
+#[cfg(windows)]
+pub mod overlapped;
+#[cfg(windows)]
+pub mod registry;
+#[cfg(windows)]
+pub(crate) mod security;
+#[cfg(windows)]
+pub mod wait;
