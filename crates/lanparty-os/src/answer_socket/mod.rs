@@ -4,6 +4,8 @@
 //! document and the end of the stream. Nothing is read from them, so there is
 //! nothing to ask for or to change.
 
+#[cfg(target_os = "linux")]
+pub mod requests;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]
@@ -121,10 +123,12 @@ pub fn ask<T: DeserializeOwned>(path: &Path) -> Result<T, AskError> {
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
+    read_answer(imp::connect(path)?)
+}
+
+fn read_answer(stream: impl io::Read) -> io::Result<Vec<u8>> {
     let mut answer = Vec::new();
-    imp::connect(path)?
-        .take(MAX_ANSWER)
-        .read_to_end(&mut answer)?;
+    stream.take(MAX_ANSWER).read_to_end(&mut answer)?;
     if answer.is_empty() {
         let refused = "it closed the connection without an answer";
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, refused));

@@ -61,6 +61,10 @@ impl Drop for Listener {
 pub(super) struct Stream(UnixStream);
 
 impl Stream {
+    pub(super) fn into_inner(self) -> UnixStream {
+        self.0
+    }
+
     pub(super) fn answer(mut self, document: &[u8]) -> io::Result<()> {
         self.0.set_nonblocking(false)?;
         self.0.set_write_timeout(Some(TIMEOUT))?;
@@ -69,9 +73,13 @@ impl Stream {
 }
 
 pub(super) fn connect(path: &Path) -> io::Result<impl Read> {
-    let stream = UnixStream::connect(shorten(path)?.path())?;
+    let stream = connect_stream(path)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     Ok(stream)
+}
+
+pub(super) fn connect_stream(path: &Path) -> io::Result<UnixStream> {
+    UnixStream::connect(shorten(path)?.path())
 }
 
 fn shorten(path: &Path) -> io::Result<ShortPath> {
