@@ -13,7 +13,11 @@ pub(crate) mod boot;
 #[cfg(windows)]
 pub mod console;
 #[cfg(windows)]
+pub mod named_event;
+#[cfg(windows)]
 pub mod overlapped;
+#[cfg(windows)]
+pub mod process;
 #[cfg(windows)]
 pub mod registry;
 #[cfg(windows)]

@@ -48,6 +48,10 @@ impl Event {
         Ok(Self(owned(handle)?))
     }
 
+    pub(crate) const fn from_handle(handle: OwnedHandle) -> Self {
+        Self(handle)
+    }
+
     pub fn set(&self) {
         // SAFETY: the handle is an event's and open.
         unsafe { SetEvent(self.0.as_raw_handle()) };
