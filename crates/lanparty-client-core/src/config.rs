@@ -1,8 +1,9 @@
 //! What a session needs to know before it starts.
 
 use aws_lc_rs::agreement::{PrivateKey, X25519};
-use lanparty_ctrl::{DisplayName, KeyCard, Role, RoomCode, RoomPolicy};
+use lanparty_ctrl::{Access, CreateToken, DisplayName, KeyCard, Role, RoomCode, RoomPolicy};
 use lanparty_proto::MacAddr;
+use lanparty_seal::RoomKey;
 use rand::{CryptoRng, Rng};
 
 /// The settings of one member.
@@ -10,6 +11,12 @@ use rand::{CryptoRng, Rng};
 pub struct SessionConfig {
     pub role: Role,
     pub room: RoomCode,
+    /// Makes the room a keyed one. Without it the room is open to whoever
+    /// knows its name, and the relay reads along; a session with a key never
+    /// falls back to that.
+    pub key: Option<RoomKey>,
+    /// Opens rooms on relays where only their operator's friends may.
+    pub create_token: Option<CreateToken>,
     /// A player's registered address; a gateway's own network interface.
     pub mac: Option<MacAddr>,
     pub name: DisplayName,
@@ -18,6 +25,8 @@ pub struct SessionConfig {
     pub card: KeyCard,
     /// A gateway's choices for its room; ignored for a player.
     pub policy: RoomPolicy,
+    /// A gateway's say over who may be in its room; ignored for a player.
+    pub access: Access,
 }
 
 /// Makes the card of a new session and has it signed by the member's Ed25519

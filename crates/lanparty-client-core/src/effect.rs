@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use lanparty_ctrl::{CloseCode, Mode, PeerInfo, RoomId, RoomPolicy, VersionMismatch};
+use lanparty_ctrl::{Asking, CloseCode, Mode, PeerInfo, RoomId, RoomPolicy, VersionMismatch};
 use lanparty_l2::dhcp::{Lease, UnsafeAddress};
 use lanparty_obs::ExitCode;
 use lanparty_proto::PeerId;
@@ -45,6 +45,12 @@ pub enum SessionEvent {
     GatewayPresent(PeerId),
     GatewayGone,
     PolicyChanged(Box<RoomPolicy>),
+    /// The host has to let this member in first. Told once; the session keeps
+    /// asking by itself.
+    AwaitingApproval,
+    /// Somebody with the room key waits for the host's word; a gateway answers
+    /// with [`Session::set_access`](crate::Session::set_access).
+    Asking(Box<Asking>),
     /// The connection is gone, or never came about.
     Lost {
         cause: LostCause,
@@ -138,6 +144,18 @@ impl From<DhcpNews> for SessionEvent {
             DhcpNews::Lease(lease) => Self::Lease(lease),
             DhcpNews::Refused(address) => Self::AddressRefused(address),
         }
+    }
+}
+
+impl LostCause {
+    pub(crate) const fn is_approval_pending(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused {
+                code: CloseCode::ApprovalPending,
+                ..
+            }
+        )
     }
 }
 

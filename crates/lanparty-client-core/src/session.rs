@@ -9,17 +9,14 @@ mod messages;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use lanparty_ctrl::feature::Features;
 use lanparty_ctrl::timers::{JOIN_DEADLINE, STATS_INTERVAL};
 use lanparty_ctrl::{
-    CloseCode, Decoder, Disconnect, Hello, Message, PROTOCOL_VERSION, Ping, ResumeToken, Role,
-    encode,
+    Access, CloseCode, Decoder, Disconnect, Message, Ping, Remove, ResumeToken, Role, encode,
 };
 use lanparty_l2::dhcp::AddressGuard;
 use lanparty_obs::drops::DropCounts;
 use lanparty_obs::stats::PeerStats;
 use lanparty_proto::PeerId;
-use lanparty_proto::mtu::{MAX_DATAGRAM_BUDGET, MIN_DATAGRAM_BUDGET};
 use rand::Rng;
 use rand::rngs::StdRng;
 
@@ -44,6 +41,10 @@ const PATIENT_EVERY: u32 = 4;
 /// After a return, members that the relay does not list again for this long
 /// are gone. They have to notice the outage and return as well.
 pub const CONFIRM_WITHIN: Duration = Duration::from_secs(15);
+/// For how long a member that was in its keyed room keeps knocking where it
+/// is no longer known: a relay that lost its memory knows the room again when
+/// the gateway is back, which redials every 30 s at worst.
+pub const KNOCK_FOR: Duration = Duration::from_secs(120);
 
 /// The session of one member in one room.
 #[derive(Debug)]
@@ -57,6 +58,10 @@ pub struct Session {
     resume: Option<ResumeToken>,
     membership: Option<Membership>,
     roster: Roster,
+    /// When the relay stopped to know this member, which it did before.
+    unknown_since: Option<Instant>,
+    /// The user knows that the host's word is awaited.
+    awaiting_approval: bool,
     /// Until when unconfirmed members stay listed.
     confirm_until: Option<Instant>,
     probes: Probes,
@@ -105,6 +110,8 @@ impl Session {
             resume: None,
             membership: None,
             roster: Roster::default(),
+            unknown_since: None,
+            awaiting_approval: false,
             confirm_until: None,
             probes: Probes::new(now),
             readings: Readings::default(),
@@ -120,29 +127,17 @@ impl Session {
         }
     }
 
-    /// The connection stands; `datagram_budget` is what its path carries now.
-    pub fn connected(&mut self, datagram_budget: usize, now: Instant) {
+    /// The connection stands. `exporter` is its TLS exporter value, to which
+    /// the proof of the room key is bound; `datagram_budget` is what its path
+    /// carries now.
+    pub fn connected(&mut self, exporter: &[u8; 32], datagram_budget: usize, now: Instant) {
         if !matches!(self.state, State::Dialling { .. }) {
             return;
         }
         self.decoder = Decoder::new();
         self.readings.datagram_budget = Some(datagram_budget);
-        let budget = u16::try_from(datagram_budget).unwrap_or(MAX_DATAGRAM_BUDGET);
-        let hello = Hello {
-            version: PROTOCOL_VERSION,
-            features: Features::default(),
-            role: self.config.role,
-            room: self.config.room.clone(),
-            create: self.config.role == Role::Gateway,
-            create_token: None,
-            mac: self.config.mac,
-            name: self.config.name.clone(),
-            datagram_budget: budget.clamp(MIN_DATAGRAM_BUDGET, MAX_DATAGRAM_BUDGET),
-            agent: self.config.agent.clone(),
-            key_card: self.config.card,
-            admission: None,
-            resume: self.resume.clone(),
-        };
+        let resume = self.resume.clone();
+        let hello = self.config.hello(exporter, datagram_budget, resume);
         self.send(&Message::Hello(Box::new(hello)));
         self.state = State::Joining {
             until: now + JOIN_DEADLINE,
@@ -156,8 +151,7 @@ impl Session {
         }
         match cause {
             DisconnectCause::Application { code, message } => match CloseCode::from_u64(code) {
-                Some(code) if code.is_final() => self.end(End::Rejected { code, message }),
-                Some(code) => self.lose(LostCause::Refused { code, message }, now),
+                Some(code) => self.refused(code, message, now),
                 None => {
                     let reason = format!("the relay closed the connection with code {code}");
                     self.lose(LostCause::Other { reason }, now);
@@ -187,6 +181,22 @@ impl Session {
         }
         if !matches!(self.state, State::Ended) {
             self.end(End::Left);
+        }
+    }
+
+    /// A gateway's say over who may be in its room, from now on and after
+    /// every join.
+    pub fn set_access(&mut self, access: Access) {
+        self.config.access = access;
+        if self.is_joined() {
+            self.send_access();
+        }
+    }
+
+    /// Puts a member out of a gateway's room; with `ban` for ever.
+    pub fn remove(&mut self, peer: PeerId, ban: bool) {
+        if self.is_joined() {
+            self.send(&Message::Remove(Remove { peer, ban }));
         }
     }
 
@@ -359,11 +369,18 @@ impl Session {
         for peer in self.roster.iter() {
             self.probes.remove(peer.peer);
         }
-        self.event(SessionEvent::Lost { cause, was_joined });
         let after = self.backoff.next(now, &mut self.rng);
         self.state = State::Waiting { until: now + after };
         let attempt = self.backoff.failures();
-        self.event(SessionEvent::Retrying { after, attempt });
+        let is_pending = cause.is_approval_pending();
+        if was_joined || !is_pending {
+            self.event(SessionEvent::Lost { cause, was_joined });
+            self.event(SessionEvent::Retrying { after, attempt });
+        }
+        let was_pending = std::mem::replace(&mut self.awaiting_approval, is_pending);
+        if is_pending && !was_pending {
+            self.event(SessionEvent::AwaitingApproval);
+        }
     }
 
     fn end(&mut self, end: End) {

@@ -88,6 +88,7 @@ impl Console {
                     });
                 }
             }
+            SessionEvent::AwaitingApproval => say(Status::AwaitingApproval),
             SessionEvent::RelayRestarting { back_in } => {
                 say(Status::RelayRestarting { back_in: *back_in });
             }
@@ -96,6 +97,7 @@ impl Console {
             SessionEvent::GatewayPresent(_)
             | SessionEvent::GatewayGone
             | SessionEvent::PolicyChanged(_)
+            | SessionEvent::Asking(_)
             | SessionEvent::Lease(_)
             | SessionEvent::AddressRefused(_)
             | SessionEvent::Ended(_) => {}

@@ -263,6 +263,8 @@ impl Gateway {
             SessionEvent::GatewayPresent(_)
             | SessionEvent::GatewayGone
             | SessionEvent::PolicyChanged(_)
+            | SessionEvent::AwaitingApproval
+            | SessionEvent::Asking(_)
             | SessionEvent::Lost { .. }
             | SessionEvent::Retrying { .. }
             | SessionEvent::RelayRestarting { .. }
@@ -412,9 +414,9 @@ impl App for Gateway {
     fn transport_event(&mut self, cx: &mut Context<'_>, event: Event) {
         let current = |conn: ConnId| self.conn == Some(conn);
         match event {
-            Event::Connected { conn, .. } if current(conn) => {
+            Event::Connected { conn, exporter, .. } if current(conn) => {
                 let budget = self.max_datagram(cx);
-                self.session.connected(budget, cx.now);
+                self.session.connected(&exporter, budget, cx.now);
             }
             Event::Control { conn, bytes } if current(conn) => {
                 self.session.control(&bytes, cx.now);

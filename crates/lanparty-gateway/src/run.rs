@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use lanparty_client_core::{Session, SessionConfig, Splitter, rules_of, sign_card};
-use lanparty_ctrl::{DisplayName, Role, RoomId};
+use lanparty_ctrl::{Access, DisplayName, Role, RoomId};
 use lanparty_lan::{Lan, LanOptions, LanPort};
 use lanparty_member_cli::Task;
 use lanparty_obs::diagnostics::MemberStatus;
@@ -42,23 +42,30 @@ fn bridge(args: Run) -> Result<(), Failure> {
     start_log(args.log_format);
     let policy = args.policy.room_policy().map_err(Failure::Policy)?;
     let member = &args.member;
-    let room = member.room()?;
+    let place = member.place()?;
     let name = member.name(Role::Gateway)?;
     let directory = open_state(&args.state)?;
     let _lock = Lock::acquire(&directory.join(LOCK))?;
-    let trust = member.trust()?;
     let mut rng = StdRng::from_os_rng();
+    let (room, key) = room::choose(
+        place.room.clone(),
+        place.key.clone(),
+        args.new_room,
+        &directory,
+        &mut rng,
+    )?;
 
     // Before the room hears of us: a gateway without a LAN helps nobody.
     let lan = Lan::open(&LanOptions {
         interface: args.iface.clone(),
     })?;
     let relay = Relay {
-        addresses: member.relay.resolve()?,
-        server_name: member.server_name(),
+        addresses: place.relay.resolve()?,
+        server_name: place.server_name.clone(),
     };
     let seed = private_file::load_or_create(&directory.join(SEED), || rng.random())?;
-    let room_id = RoomId::derive(&room, None);
+    let admission = key.as_ref().map(|key| key.admission().public_key());
+    let room_id = RoomId::derive(&room, admission.as_ref());
     let identity =
         MemberIdentity::derive(&DeviceSeed(seed), &room_id.0).map_err(Failure::Identity)?;
     let mac = Some(lan.mac());
@@ -71,12 +78,12 @@ fn bridge(args: Run) -> Result<(), Failure> {
     );
     let mut transport = Transport::client(ClientOptions {
         identity,
-        trust,
+        trust: place.trust.clone(),
         bind: None,
         limits: TransportLimits::default(),
     })
     .map_err(|error| match error {
-        BindError::Tls(error) => Failure::Member(member.unusable_trust(error)),
+        BindError::Tls(error) => Failure::Member(place.unusable_trust(error)),
         error @ (BindError::AddressInUse(_)
         | BindError::PermissionDenied(_)
         | BindError::Socket { .. }) => Failure::Transport(error),
@@ -89,17 +96,20 @@ fn bridge(args: Run) -> Result<(), Failure> {
     let system = |what| move |error| Failure::System(what, error);
     let mut reactor = Reactor::new().map_err(system("set up the event loop"))?;
     let now = reactor.now();
-    let console = Console::new(room.to_string(), args.iface, member.relay.to_string());
+    let console = Console::new(room.to_string(), args.iface, place.relay.to_string());
     let mut bridge = Bridge::new(rules_of(&policy), StdRng::from_rng(&mut rng), now);
     bridge.set_refresh_interval(Duration::from_secs(args.cam_refresh.into()));
     let config = SessionConfig {
         role: Role::Gateway,
         room,
+        key: None,
+        create_token: None,
         mac,
         name,
         agent: agent(),
         card,
         policy,
+        access: Access::default(),
     };
     let session = Session::new(config, rng, now);
     let path = directory.join(SOCKET);

@@ -43,6 +43,8 @@ pub enum Status<'a> {
     NotConnected {
         cause: &'a str,
     },
+    /// The host lets newcomers in one by one.
+    AwaitingApproval,
     Retrying {
         after: Duration,
         attempt: u32,
@@ -89,6 +91,9 @@ impl fmt::Display for Status<'_> {
                 "the connection to the relay is lost: {cause}; {meanwhile} meanwhile"
             ),
             Self::NotConnected { cause } => write!(f, "not connected to the relay: {cause}"),
+            Self::AwaitingApproval => f.write_str(
+                "waiting for the host to let this computer in; tell the host the name that you use",
+            ),
             Self::Retrying { after, attempt } => write!(
                 f,
                 "trying again in {:.1} s (attempt {attempt})",

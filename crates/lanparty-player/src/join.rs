@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use lanparty_client_core::{Session, SessionConfig, Splitter, sign_card};
-use lanparty_ctrl::{DisplayName, Role, RoomId, RoomPolicy};
+use lanparty_ctrl::{Access, DisplayName, Role, RoomId, RoomPolicy};
 use lanparty_obs::ExitCode;
 use lanparty_os::answer_socket::AnswerSocket;
 use lanparty_transport::reactor::Reactor;
@@ -61,11 +61,14 @@ pub fn join<P: Platform>(
     // Before the adapter has a cable, so that the party's LAN has no say in
     // where the relay is.
     let remotes = settings
+        .entry
         .relay
         .resolve()
         .or_exit(ExitCode::RelayUnreachable)?;
 
-    let room_id = RoomId::derive(&settings.room, None);
+    let key = &settings.entry.key;
+    let admission = key.as_ref().map(|key| key.admission().public_key());
+    let room_id = RoomId::derive(&settings.entry.room, admission.as_ref());
     let member = MemberIdentity::derive(&DeviceSeed(identity.seed()), &room_id.0)
         .or_exit(ExitCode::Failure)?;
     let card = sign_card(
@@ -78,12 +81,12 @@ pub fn join<P: Platform>(
     let mut reactor = Reactor::new().or_exit(ExitCode::Failure)?;
     let mut transport = Transport::client(ClientOptions {
         identity: member,
-        trust: settings.trust.clone(),
+        trust: settings.entry.trust.clone(),
         bind: None,
         limits: TransportLimits::default(),
     })
     .map_err(|error| match error {
-        BindError::Tls(error) => arguments.member.unusable_trust(error).into(),
+        BindError::Tls(error) => settings.entry.unusable_trust(error).into(),
         error @ (BindError::AddressInUse(_)
         | BindError::PermissionDenied(_)
         | BindError::Socket { .. }) => Failure::new(ExitCode::Bind, error),
@@ -95,12 +98,15 @@ pub fn join<P: Platform>(
 
     let config = SessionConfig {
         role: Role::Client,
-        room: settings.room.clone(),
+        room: settings.entry.room.clone(),
+        key: settings.entry.key.clone(),
+        create_token: None,
         mac: Some(mac),
         name: settings.name.clone(),
         agent: agent(P::PROGRAM).or_exit(ExitCode::Failure)?,
         card,
         policy: RoomPolicy::default(),
+        access: Access::default(),
     };
     let session = Session::new(config, rng, reactor.now());
     let status = status_server(&settings, &directory).or_exit(ExitCode::State)?;

@@ -100,7 +100,7 @@ impl<P: Platform> Player<P> {
         reactor.register(&parts.status, STATUS, Interest::Read)?;
         let now = reactor.now();
         Ok(Self {
-            resolver: Resolver::new(parts.settings.relay.clone()),
+            resolver: Resolver::new(parts.settings.entry.relay.clone()),
             settings: parts.settings,
             session: parts.session,
             tap: parts.tap,
@@ -134,7 +134,7 @@ impl<P: Platform> Player<P> {
         self.settings.console.say_all(&self.platform.introduction());
         self.say(format_args!(
             "joining room {} by way of {}",
-            self.settings.room, self.settings.relay
+            self.settings.entry.room, self.settings.entry.relay
         ));
         self.session.start(now);
         self.carry_out(&mut cx);
@@ -182,7 +182,7 @@ impl<P: Platform> Player<P> {
         let remote = *remote;
         self.dials += 1;
         self.remote = Some(remote);
-        let name = &self.settings.server_name;
+        let name = &self.settings.entry.server_name;
         match cx.transport.connect(cx.now, remote, name) {
             Ok(conn) => self.conn = Some(conn),
             Err(error) => {
@@ -223,7 +223,7 @@ impl<P: Platform> Player<P> {
                 self.finish(Err(Failure::new(end.exit_code(), anyhow!("{end}"))));
             }
             SessionEvent::Lost { .. } if !self.ever_joined && self.is_out_of_patience(cx.now) => {
-                let relay = &self.settings.relay;
+                let relay = &self.settings.entry.relay;
                 let failure = anyhow!(
                     "the relay {relay} does not answer; check its name and port, and whether this network lets UDP through"
                 );
@@ -238,6 +238,8 @@ impl<P: Platform> Player<P> {
             | SessionEvent::GatewayPresent(_)
             | SessionEvent::GatewayGone
             | SessionEvent::PolicyChanged(_)
+            | SessionEvent::AwaitingApproval
+            | SessionEvent::Asking(_)
             | SessionEvent::Retrying { .. }
             | SessionEvent::Lease(_)
             | SessionEvent::AddressRefused(_)
@@ -378,9 +380,9 @@ impl<P: Platform> Player<P> {
 impl<P: Platform> App for Player<P> {
     fn transport_event(&mut self, cx: &mut Context<'_>, event: Event) {
         match event {
-            Event::Connected { conn, .. } if self.conn == Some(conn) => {
+            Event::Connected { conn, exporter, .. } if self.conn == Some(conn) => {
                 self.measure_path(cx);
-                self.session.connected(self.max_datagram, cx.now);
+                self.session.connected(&exporter, self.max_datagram, cx.now);
             }
             Event::Control { conn, bytes } if self.conn == Some(conn) => {
                 self.session.control(&bytes, cx.now);

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use lanparty_ctrl::{CloseCode, Decoder, Role, RoomId};
+use lanparty_ctrl::{CloseCode, Decoder, Incoming, Message, Role, RoomId};
 use lanparty_proto::PeerId;
 
 use crate::limits::Limits;
@@ -32,6 +32,8 @@ pub struct NewConnection {
     pub remote: SocketAddr,
     /// SHA-256 of the SPKI of the member's TLS certificate.
     pub identity: [u8; 32],
+    /// The TLS exporter value of the connection, to which proofs are bound.
+    pub exporter: [u8; 32],
 }
 
 /// A connection that the core has not closed.
@@ -39,8 +41,11 @@ pub struct NewConnection {
 pub(crate) struct Connection {
     pub(crate) remote: SocketAddr,
     pub(crate) identity: Identity,
+    pub(crate) exporter: [u8; 32],
     pub(crate) decoder: Decoder,
     pub(crate) messages: Allowance,
+    /// Sealed messages count apart: they come in bursts.
+    pub(crate) sealed: Allowance,
     /// When the control frame that is being received began.
     pub(crate) frame_since: Option<Instant>,
     pub(crate) phase: Phase,
@@ -72,12 +77,25 @@ impl Connection {
         Self {
             remote: new.remote,
             identity: new.identity,
+            exporter: new.exporter,
             decoder: Decoder::new(),
             messages: Allowance::full(limits.control_burst, now),
+            sealed: Allowance::full(limits.sealed_burst, now),
             frame_since: None,
             phase: Phase::Greeting {
                 until: now + limits.hello_deadline,
             },
+        }
+    }
+
+    /// Charges a message to the right allowance; false where it is spent.
+    pub(crate) fn may_say(&mut self, incoming: &Incoming, limits: &Limits, now: Instant) -> bool {
+        if matches!(incoming, Incoming::Message(Message::Sealed(_))) {
+            self.sealed
+                .take(limits.sealed_burst, limits.sealed_every, now)
+        } else {
+            self.messages
+                .take(limits.control_burst, limits.control_every, now)
         }
     }
 

@@ -8,9 +8,11 @@ use lanparty_ctrl::{
     RoomId, encode,
 };
 use lanparty_obs::{DropCounts, DropReason};
+use lanparty_proto::overlay::Kind;
 use rand::{CryptoRng, Rng};
 
 use crate::admission::Refusal;
+use crate::attempts::Attempts;
 use crate::clock::Clock;
 use crate::connection::{Conn, Connection, NewConnection, Phase};
 use crate::effect::Effect;
@@ -33,6 +35,7 @@ pub struct RelayCore<R> {
     pub(crate) rng: R,
     pub(crate) connections: BTreeMap<Conn, Connection>,
     pub(crate) rooms: BTreeMap<RoomId, Room>,
+    pub(crate) attempts: Attempts,
     /// When to look at which connection. May hold entries that no longer
     /// apply; [`Connection::deadline`] has the last word.
     deadlines: BTreeSet<(Instant, Conn)>,
@@ -49,6 +52,7 @@ impl<R: Rng + CryptoRng> RelayCore<R> {
     #[must_use]
     pub fn new(limits: Limits, secrets: RelaySecrets, clock: Clock, rng: R) -> Self {
         Self {
+            attempts: Attempts::new(limits.failed_joins, limits.failed_joins_every),
             limits,
             secrets,
             clock,
@@ -100,12 +104,7 @@ impl<R: Rng + CryptoRng> RelayCore<R> {
                     return self.turn_away(conn, error.close_code(), message, now);
                 }
             };
-            let Limits {
-                control_burst,
-                control_every,
-                ..
-            } = self.limits;
-            if !connection.messages.take(control_burst, control_every, now) {
+            if !connection.may_say(&incoming, &self.limits, now) {
                 let message = "The member sent control messages too often.";
                 return self.turn_away(conn, CloseCode::ProtocolError, message.into(), now);
             }
@@ -151,6 +150,9 @@ impl<R: Rng + CryptoRng> RelayCore<R> {
             });
         }
         room.counters.count(bytes, &verdict, self.targets.len());
+        if matches!(verdict, Ok(Verdict::Forward(header)) if header.kind != Kind::Probe) {
+            room.last_frame = now;
+        }
         self.counters.count(bytes, &verdict, self.targets.len());
         if is_broken {
             let text = "The member sent too many malformed datagrams.";

@@ -5,18 +5,18 @@ use std::time::Instant;
 
 use lanparty_ctrl::{
     CloseCode, Hello, Message, PROTOCOL_VERSION, PeerInfo, PeerLeft, Role, Welcome, encode,
-    feature::Features,
 };
 use lanparty_l2::buckets::PeerBuckets;
 use lanparty_proto::{MacAddr, PeerId};
 use rand::{CryptoRng, Rng};
 
-use crate::admission::{self, Admitted, Refusal};
+use crate::admission::{self, Applicant, Refusal};
+use crate::attempts::Source;
 use crate::connection::{Conn, Phase, Seat};
 use crate::core::{RelayCore, departure};
 use crate::effect::Effect;
 use crate::ids;
-use crate::limits::Limits;
+use crate::limits::{Limits, RoomsPolicy};
 use crate::rate::Allowance;
 use crate::resume::Claim;
 use crate::room::{Member, Room};
@@ -58,6 +58,13 @@ impl<R: Rng + CryptoRng> RelayCore<R> {
                 let message = Message::RoomPolicy(Box::new(room.policy.clone()));
                 room.announce(seat.peer, &message, &mut self.effects);
             }
+            Message::Access(access) if member.info.role == Role::Gateway => {
+                self.set_access(seat, *access, now);
+            }
+            Message::Remove(remove) if member.info.role == Role::Gateway => {
+                self.remove_member(seat, remove, now);
+            }
+            Message::Sealed(sealed) if room.keyed => self.pass_on(seat, sealed, now),
             Message::Disconnect(disconnect) => {
                 let reason = departure(disconnect.reason);
                 self.leave_room(conn, reason, now);
@@ -90,21 +97,22 @@ impl<R: Rng + CryptoRng> RelayCore<R> {
                 ..Refusal::plain(CloseCode::Restarting)
             });
         }
-        let admitted = admission::check(&hello, &connection.identity)?;
+        let applicant = admission::check(&hello, connection, &self.limits.rooms)?;
         let remote = connection.remote;
-        let room = self.rooms.get(&admitted.room);
-        if room.is_none() && self.rooms.len() >= self.limits.max_rooms {
-            return Err(Refusal::plain(CloseCode::RelayFull));
-        }
+        let source = Source::of(remote.ip());
+        let claim = self.claim(&applicant, &hello, now);
+        self.let_in(&applicant, &hello, source, claim.is_some(), now)?;
+
+        let room = self.rooms.get(&applicant.room);
         let ghost = match room {
-            Some(room) => room.check_place(&admitted, &hello, &self.limits)?,
+            Some(room) => room.check_place(&applicant, &hello, &self.limits)?,
             None => None,
         };
-
-        let claimed = self.claimed(&admitted, &hello, now);
+        let held_back = || room?.quarantine.of(&applicant.owner, now);
+        let claimed = claim.map(|claim| claim.peer).or_else(held_back);
         let peer = ghost
-            .or_else(|| claimed.filter(|&peer| is_free(room, peer, &admitted, now)))
-            .or_else(|| ids::mint(&mut self.rng, |peer| is_free(room, peer, &admitted, now)))
+            .or_else(|| claimed.filter(|&peer| is_free(room, peer, &applicant, now)))
+            .or_else(|| ids::mint(&mut self.rng, |peer| is_free(room, peer, &applicant, now)))
             .ok_or_else(|| Refusal::plain(CloseCode::RoomFull))?;
         let expires = self
             .clock
@@ -114,20 +122,21 @@ impl<R: Rng + CryptoRng> RelayCore<R> {
             peer,
             mac: hello.mac.unwrap_or(MacAddr::ZERO),
         };
-        let identity = &admitted.owner.identity;
+        let identity = &applicant.owner.identity;
         let resume = self
             .secrets
-            .seal(admitted.room, identity, claim, expires, &mut self.rng)
+            .seal(applicant.room, identity, claim, expires, &mut self.rng)
             .ok_or_else(|| Refusal::plain(CloseCode::InternalError))?;
 
         // From here on the join succeeds.
         if let Some(ghost) = ghost {
-            self.replace(&admitted, ghost, now);
+            self.replace(&applicant, ghost, now);
         }
-        let room = self
-            .rooms
-            .entry(admitted.room)
-            .or_insert_with(|| Room::new(admitted.room, hello.room.clone(), now));
+        let room = self.rooms.entry(applicant.room).or_insert_with(|| {
+            let code = hello.room.clone();
+            let Applicant { room, keyed, .. } = applicant;
+            Room::new(room, code, keyed, source, &self.limits, now)
+        });
         let info = PeerInfo {
             peer,
             role: hello.role,
@@ -141,7 +150,7 @@ impl<R: Rng + CryptoRng> RelayCore<R> {
         };
         room.insert(Member {
             conn,
-            owner: admitted.owner,
+            owner: applicant.owner,
             info: info.clone(),
             agent: hello.agent,
             remote,
@@ -166,7 +175,7 @@ impl<R: Rng + CryptoRng> RelayCore<R> {
             peer_id: peer,
             tap_mtu: self.limits.tap_mtu,
             gateway: room.gateway,
-            features: Features::default(),
+            features: admission::features(applicant.keyed),
             resume,
             observed_address: remote,
             policy: room.policy.clone(),
@@ -180,34 +189,143 @@ impl<R: Rng + CryptoRng> RelayCore<R> {
         }
         if let Some(connection) = self.connections.get_mut(&conn) {
             connection.phase = Phase::Joined(Seat {
-                room: admitted.room,
+                room: applicant.room,
                 peer,
             });
         }
-        tracing::info!(room = %admitted.room, %peer, role = ?admitted.owner.role, "joined");
+        tracing::info!(room = %applicant.room, %peer, role = ?applicant.owner.role, "joined");
         Ok(())
     }
 
-    /// The id that this member had before: by its token, or because the room
-    /// still holds it back for that owner.
-    fn claimed(&self, admitted: &Admitted, hello: &Hello, now: Instant) -> Option<PeerId> {
-        let by_token = hello.resume.as_ref().and_then(|token| {
-            let identity = &admitted.owner.identity;
-            let unix_s = self.clock.unix_s(now);
-            let claim = self.secrets.open(token, admitted.room, identity, unix_s)?;
-            (claim.mac == hello.mac.unwrap_or(MacAddr::ZERO)).then_some(claim.peer)
+    /// Whether the applicant may enter, or open, the room that it means.
+    ///
+    /// An unknown room, a missing key and a ban get the same answer, and so
+    /// does everybody who has failed too often. `returns`: it has a token that
+    /// this relay gave it in this very room, by which it may reopen the room
+    /// too, so that a relay that was restarted needs no memory.
+    fn let_in(
+        &mut self,
+        applicant: &Applicant,
+        hello: &Hello,
+        source: Source,
+        returns: bool,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        let holds_token = admission::holds_create_token(hello, &self.limits.rooms);
+        let Limits {
+            failed_joins_per_room: burst,
+            failed_joins_per_room_every: every,
+            ..
+        } = self.limits;
+        let spent_by_source = self.attempts.is_spent(source, now);
+        let room = self.rooms.get_mut(&applicant.room);
+        let (is_spent, is_known, is_banned) = match room {
+            Some(room) => {
+                let is_spent = spent_by_source || room.failures.is_spent(burst, every, now);
+                (is_spent, true, room.hosting.is_banned(applicant))
+            }
+            None => (spent_by_source, false, false),
+        };
+        let needs_token = !is_known && matches!(self.limits.rooms, RoomsPolicy::Token(_));
+        let is_held_up = is_spent && !returns && (applicant.keyed || needs_token);
+        let may_open = !applicant.keyed || hello.create || returns;
+        if !applicant.proven || is_banned || is_held_up || !(is_known || may_open) {
+            self.failed(applicant, source, now);
+            return Err(Refusal::plain(CloseCode::NotAdmitted));
+        }
+        if needs_token && !returns && !holds_token {
+            if hello.create_token.is_some() {
+                self.failed(applicant, source, now);
+            }
+            return Err(Refusal::new(
+                CloseCode::RoomPolicy,
+                "Only holders of a token open rooms on this relay. Ask its operator for one.",
+            ));
+        }
+        if !is_known {
+            return self.make_place(source, now);
+        }
+        self.ask_host(applicant, hello, now)
+    }
+
+    fn failed(&mut self, applicant: &Applicant, source: Source, now: Instant) {
+        self.attempts.failed(source, now);
+        if let Some(room) = self.rooms.get_mut(&applicant.room) {
+            let Limits {
+                failed_joins_per_room: burst,
+                failed_joins_per_room_every: every,
+                ..
+            } = self.limits;
+            let _left = room.failures.take(burst, every, now);
+        }
+    }
+
+    /// Whether one more room may be opened. Where there is no place, rooms in
+    /// which nothing moves any more give theirs up.
+    fn make_place(&mut self, source: Source, now: Instant) -> Result<(), Refusal> {
+        let max = self.limits.max_rooms_per_prefix;
+        let crowded = source.prefixes().find(|&(prefix, share)| {
+            let from_there = self
+                .rooms
+                .values()
+                .filter(|room| room.opener.contains(prefix));
+            let share = usize::try_from(share).unwrap_or(1);
+            from_there.count() >= max.saturating_mul(share)
         });
-        by_token.or_else(|| {
-            let room = self.rooms.get(&admitted.room)?;
-            room.quarantine.of(&admitted.owner, now)
+        let is_full = self.rooms.len() >= self.limits.max_rooms;
+        if !is_full && crowded.is_none() {
+            return Ok(());
+        }
+        let idle = self.rooms.values().filter(|room| {
+            let is_still = now.saturating_duration_since(room.last_frame) >= self.limits.room_idle;
+            let would_help = crowded.is_none_or(|(prefix, _)| room.opener.contains(prefix));
+            is_still && would_help
+        });
+        let Some(idle) = idle.min_by_key(|room| room.last_frame) else {
+            return Err(Refusal::plain(CloseCode::RelayFull));
+        };
+        let members: Vec<Conn> = idle.members.values().map(|member| member.conn).collect();
+        let text = "The relay is full and nothing has moved in this room for hours.";
+        for conn in members {
+            self.turn_away(conn, CloseCode::RelayFull, text.to_owned(), now);
+        }
+        Ok(())
+    }
+
+    fn ask_host(
+        &mut self,
+        applicant: &Applicant,
+        hello: &Hello,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        let Some(room) = self.rooms.get_mut(&applicant.room) else {
+            return Ok(());
+        };
+        let verdict = room.check_approval(applicant, hello, &self.limits, now);
+        verdict.map_err(|(refusal, question)| {
+            if let Some((gateway, question)) = question {
+                self.send(gateway, &question);
+            }
+            refusal
         })
+    }
+
+    /// What this member's token says of its last time in this room, if it is
+    /// really a token of ours for it.
+    fn claim(&self, applicant: &Applicant, hello: &Hello, now: Instant) -> Option<Claim> {
+        let token = hello.resume.as_ref()?;
+        let unix_s = self.clock.unix_s(now);
+        let claim = self
+            .secrets
+            .open(token, applicant.room, applicant.identity(), unix_s)?;
+        (claim.mac == hello.mac.unwrap_or(MacAddr::ZERO)).then_some(claim)
     }
 
     /// Ends the older connection of a member that has come back. The others
     /// see it leave and join, so that nobody keeps keys or fragments of the
     /// old session.
-    fn replace(&mut self, admitted: &Admitted, ghost: PeerId, now: Instant) {
-        let Some(room) = self.rooms.get_mut(&admitted.room) else {
+    fn replace(&mut self, applicant: &Applicant, ghost: PeerId, now: Instant) {
+        let Some(room) = self.rooms.get_mut(&applicant.room) else {
             return;
         };
         let Some(old) = room.remove(ghost) else {
@@ -219,9 +337,9 @@ impl<R: Rng + CryptoRng> RelayCore<R> {
     }
 }
 
-fn is_free(room: Option<&Room>, peer: PeerId, admitted: &Admitted, now: Instant) -> bool {
+fn is_free(room: Option<&Room>, peer: PeerId, applicant: &Applicant, now: Instant) -> bool {
     room.is_none_or(|room| {
-        !room.members.contains_key(&peer) && room.quarantine.allows(peer, &admitted.owner, now)
+        !room.members.contains_key(&peer) && room.quarantine.allows(peer, &applicant.owner, now)
     })
 }
 
@@ -229,11 +347,11 @@ impl Room {
     /// Whether there is a place for this member, and whose ghost it replaces.
     fn check_place(
         &self,
-        admitted: &Admitted,
+        applicant: &Applicant,
         hello: &Hello,
         limits: &Limits,
     ) -> Result<Option<PeerId>, Refusal> {
-        let ghost = self.member_of(&admitted.owner);
+        let ghost = self.member_of(&applicant.owner);
         if hello.role == Role::Gateway && self.gateway.is_some() && ghost.is_none() {
             return Err(Refusal::plain(CloseCode::GatewayPresent));
         }

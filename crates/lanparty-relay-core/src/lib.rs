@@ -22,7 +22,9 @@
     )
 )]
 
+mod access;
 mod admission;
+mod attempts;
 mod clock;
 mod connection;
 mod core;
@@ -36,6 +38,7 @@ mod probes;
 mod rate;
 mod resume;
 mod room;
+mod sealed;
 mod snapshot;
 
 pub use self::clock::Clock;
@@ -43,7 +46,7 @@ pub use self::connection::{Conn, NewConnection};
 pub use self::core::RelayCore;
 pub use self::effect::Effect;
 pub use self::forward::{ANSWER_LEN, Decision};
-pub use self::limits::{Limits, gateway_budgets};
+pub use self::limits::{Limits, RoomsPolicy, gateway_budgets};
 pub use self::resume::RelaySecrets;
 pub use self::snapshot::{
     Counters, LinkSnapshot, MemberSnapshot, RelaySnapshot, RoomSnapshot, RoomsSnapshot,

@@ -17,9 +17,32 @@ impl Allowance {
         }
     }
 
+    /// Whether nothing is left to spend.
+    pub(crate) fn is_spent(&mut self, burst: u32, every: Duration, now: Instant) -> bool {
+        self.refill(burst, every, now);
+        self.left == 0
+    }
+
+    /// Whether nothing is missing.
+    pub(crate) fn is_full(&mut self, burst: u32, every: Duration, now: Instant) -> bool {
+        self.refill(burst, every, now);
+        self.left >= burst
+    }
+
     /// Spends one event; false where none is left. One event comes back
     /// `every` so often, up to `burst`.
     pub(crate) fn take(&mut self, burst: u32, every: Duration, now: Instant) -> bool {
+        self.refill(burst, every, now);
+        match self.left.checked_sub(1) {
+            Some(left) => {
+                self.left = left;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn refill(&mut self, burst: u32, every: Duration, now: Instant) {
         let elapsed = now.saturating_duration_since(self.since);
         let earned = elapsed
             .as_micros()
@@ -35,13 +58,6 @@ impl Allowance {
                 self.left = burst;
                 self.since = now;
             }
-        }
-        match self.left.checked_sub(1) {
-            Some(left) => {
-                self.left = left;
-                true
-            }
-            None => false,
         }
     }
 }

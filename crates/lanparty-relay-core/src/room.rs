@@ -12,17 +12,30 @@ use lanparty_obs::stats::PeerStats;
 use lanparty_proto::ethernet::EtherType;
 use lanparty_proto::{MacAddr, PeerId};
 
+use crate::access::Hosting;
+use crate::attempts::Source;
 use crate::connection::{Conn, Owner};
 use crate::ids::Quarantine;
+use crate::limits::Limits;
 use crate::probes::ProbeLimits;
 use crate::rate::Allowance;
+use crate::sealed::SealedBudgets;
 use crate::snapshot::Counters;
 
 #[derive(Debug)]
 pub(crate) struct Room {
     pub(crate) id: RoomId,
     pub(crate) code: RoomCode,
+    /// Only holders of its key are in it, and frames in it are sealed.
+    pub(crate) keyed: bool,
     pub(crate) opened: Instant,
+    /// Where the member came from that opened it.
+    pub(crate) opener: Source,
+    pub(crate) last_frame: Instant,
+    pub(crate) hosting: Hosting,
+    /// Joins that may still fail.
+    pub(crate) failures: Allowance,
+    pub(crate) sealed: SealedBudgets,
     pub(crate) members: BTreeMap<PeerId, Member>,
     /// The players' MAC addresses.
     pub(crate) players: BTreeMap<MacAddr, PeerId>,
@@ -60,12 +73,25 @@ pub(crate) struct Member {
 }
 
 impl Room {
-    pub(crate) fn new(id: RoomId, code: RoomCode, now: Instant) -> Self {
+    pub(crate) fn new(
+        id: RoomId,
+        code: RoomCode,
+        keyed: bool,
+        opener: Source,
+        limits: &Limits,
+        now: Instant,
+    ) -> Self {
         let policy = RoomPolicy::default();
         Self {
             id,
             code,
+            keyed,
             opened: now,
+            opener,
+            last_frame: now,
+            hosting: Hosting::default(),
+            failures: Allowance::full(limits.failed_joins_per_room, now),
+            sealed: SealedBudgets::default(),
             members: BTreeMap::new(),
             players: BTreeMap::new(),
             gateway: None,
@@ -106,6 +132,7 @@ impl Room {
             (Role::Gateway, mac) => {
                 self.gateway = Some(peer);
                 self.gateway_mac = mac;
+                self.hosting.gateway_changed();
             }
             (Role::Client, Some(mac)) => {
                 self.players.insert(mac, peer);
@@ -126,6 +153,7 @@ impl Room {
             self.lan_macs = MacTable::new();
         }
         self.probes.forget(peer);
+        self.sealed.forget(peer);
         Some(member)
     }
 

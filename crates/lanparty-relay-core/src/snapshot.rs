@@ -28,9 +28,18 @@ pub struct Counters {
     /// Probes that the relay answered itself.
     pub answered: u64,
     pub drops: DropCounts,
+    /// Sealed messages passed on, one for each receiver.
+    pub sealed_out: u64,
+    /// Sealed messages beyond their sender's budget, the same way.
+    pub sealed_dropped: u64,
 }
 
 impl Counters {
+    pub(crate) const fn sealed(&mut self, passed: u64, dropped: u64) {
+        self.sealed_out = self.sealed_out.saturating_add(passed);
+        self.sealed_dropped = self.sealed_dropped.saturating_add(dropped);
+    }
+
     /// A datagram of this many bytes came in.
     pub(crate) fn received(&mut self, bytes: u64) {
         self.datagrams_in = self.datagrams_in.saturating_add(1);
@@ -82,6 +91,8 @@ pub struct RelaySnapshot {
 pub struct RoomSnapshot {
     pub room: RoomCode,
     pub id: RoomId,
+    /// Whether only holders of its key get in and the relay cannot read along.
+    pub keyed: bool,
     pub mode: Mode,
     pub age_s: u64,
     pub tap_mtu: u16,
@@ -138,6 +149,7 @@ impl Room {
         RoomSnapshot {
             room: self.code.clone(),
             id: self.id,
+            keyed: self.keyed,
             mode: self.mode(),
             age_s: now.saturating_duration_since(self.opened).as_secs(),
             tap_mtu,

@@ -102,13 +102,14 @@ impl App for Driver {
                 conn,
                 remote,
                 identity,
-                exporter: _,
+                exporter,
             } => {
                 tracing::debug!(%conn, %remote, "connected");
                 let new = NewConnection {
                     conn: Conn(conn.get()),
                     remote,
                     identity: identity.0,
+                    exporter,
                 };
                 self.core.connected(new, cx.now);
             }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lanparty_client_core::{DisconnectCause, Effect, Session, SessionConfig};
 use lanparty_ctrl::{
-    Decoder, KeyCard, Message, Mode, PeerInfo, Role, RoomId, RoomPolicy, Welcome, encode,
+    Access, Decoder, KeyCard, Message, Mode, PeerInfo, Role, RoomId, RoomPolicy, Welcome, encode,
 };
 use lanparty_proto::PeerId;
 use lanparty_proto::mtu::DEFAULT_TAP_MTU;
@@ -16,6 +16,7 @@ use crate::{epoch, l2, take_bytes};
 const OWN: u16 = 1;
 const GATEWAY: u16 = 2;
 const BUDGET: usize = 1_334;
+const EXPORTER: [u8; 32] = [0x55; 32];
 
 /// Steps of an operation byte and bytes with a length, once the session has
 /// joined: frames come out only from members that it knows, and everything
@@ -25,7 +26,7 @@ pub fn session(mut data: &[u8]) {
     let mut session = Session::new(config(), StdRng::seed_from_u64(1), now);
     let mut relay = Decoder::new();
     session.start(now);
-    session.connected(BUDGET, now);
+    session.connected(&EXPORTER, BUDGET, now);
     for message in [welcome(), gateway()] {
         session.control(&encode(&message), now);
     }
@@ -59,7 +60,7 @@ pub fn session(mut data: &[u8]) {
         }
         if drain(&mut session, &mut relay) {
             relay = Decoder::new();
-            session.connected(BUDGET, now);
+            session.connected(&EXPORTER, BUDGET, now);
         }
     }
 }
@@ -89,11 +90,14 @@ fn config() -> SessionConfig {
     SessionConfig {
         role: Role::Client,
         room: "ROOM1".parse().expect("a valid room code"),
+        key: None,
+        create_token: None,
         mac: Some(l2::PLAYER),
         name: "member".parse().expect("a valid name"),
         agent: "fuzz".parse().expect("a valid agent"),
         card: card(),
         policy: RoomPolicy::default(),
+        access: Access::default(),
     }
 }
 

@@ -44,6 +44,7 @@ pub fn room(mut data: &[u8]) {
                 conn,
                 remote,
                 identity,
+                exporter: [0x55; 32],
             },
             now,
         );

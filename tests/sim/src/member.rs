@@ -7,7 +7,7 @@ use bytes::Bytes;
 use lanparty_client_core::{
     DisconnectCause, Effect, Membership, Session, SessionConfig, SessionEvent, sign_card,
 };
-use lanparty_ctrl::{KeyCard, Role, RoomCode, RoomPolicy};
+use lanparty_ctrl::{Access, KeyCard, Role, RoomCode, RoomPolicy};
 use lanparty_proto::{MacAddr, PeerId};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -120,7 +120,7 @@ impl Member {
         rng: &mut StdRng,
     ) -> Vec<Wish> {
         self.conn = Some(conn);
-        self.session.connected(self.budget, now);
+        self.session.connected(&exporter(conn), self.budget, now);
         self.effects(now, network, rng)
     }
 
@@ -254,6 +254,17 @@ impl Member {
     }
 }
 
+/// What TLS would export on this connection: the same on both ends, and
+/// different on every other one.
+#[must_use]
+pub fn exporter(conn: ConnId) -> [u8; 32] {
+    let mut exporter = [0; 32];
+    if let Some(field) = exporter.first_chunk_mut() {
+        *field = conn.to_be_bytes();
+    }
+    exporter
+}
+
 impl Ed25519Key {
     fn from_seed(seed: &[u8; 32]) -> Self {
         let pair = Ed25519KeyPair::from_seed_unchecked(seed).expect("any 32 bytes are a seed");
@@ -287,11 +298,14 @@ fn session(
     let config = SessionConfig {
         role,
         room: code,
+        key: None,
+        create_token: None,
         mac: registered,
         name: format!("member{number}").parse().expect("a valid name"),
         agent: "sim".parse().expect("a valid name"),
         card,
         policy: RoomPolicy::default(),
+        access: Access::default(),
     };
     Session::new(config, StdRng::from_rng(rng), now)
 }

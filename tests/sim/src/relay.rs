@@ -15,6 +15,7 @@ use lanparty_relay_core::{
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use crate::member::exporter;
 use crate::model::Model;
 use crate::network::{ConnId, Network, Parcel};
 
@@ -94,6 +95,7 @@ impl Relay {
                         conn: Conn(conn),
                         remote,
                         identity,
+                        exporter: exporter(conn),
                     },
                     now,
                 );

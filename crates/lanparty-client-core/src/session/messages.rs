@@ -7,7 +7,7 @@ use lanparty_ctrl::{
     Role, RoomPolicy, VersionMismatch, Welcome,
 };
 
-use super::{CONFIRM_WITHIN, Joined, PING_AFTER, STATS_INTERVAL, Session, State};
+use super::{CONFIRM_WITHIN, Joined, KNOCK_FOR, PING_AFTER, STATS_INTERVAL, Session, State};
 use crate::effect::{End, LostCause, Membership, SessionEvent};
 
 impl Session {
@@ -39,6 +39,9 @@ impl Session {
             (Message::PeerJoined(info), true) => self.peer_joined(*info, now),
             (Message::PeerLeft(left), true) => self.peer_left(left),
             (Message::RoomPolicy(policy), true) => self.policy_changed(*policy),
+            (Message::Asking(asking), true) if self.config.role == Role::Gateway => {
+                self.event(SessionEvent::Asking(asking));
+            }
             (Message::Restarting(restarting), _) => self.restarting(restarting),
             (Message::Ping(ping), _) => self.send(&Message::Pong(ping)),
             // Any message shows that the relay lives; that was noted.
@@ -53,6 +56,13 @@ impl Session {
     }
 
     fn welcome(&mut self, welcome: Welcome, now: Instant) {
+        if let Err(reason) = self.config.check_welcome(&welcome) {
+            self.close(CloseCode::ProtocolError, reason);
+            let reason = reason.to_owned();
+            return self.end(End::Protocol { reason });
+        }
+        self.unknown_since = None;
+        self.awaiting_approval = false;
         let before = self.membership.as_ref().map(|m| (m.peer_id, m.room_id));
         let resumed = before == Some((welcome.peer_id, welcome.room_id));
         self.resume = Some(welcome.resume);
@@ -79,6 +89,7 @@ impl Session {
         self.membership = Some(membership.clone());
         self.event(SessionEvent::Joined(Box::new(membership)));
         if self.config.role == Role::Gateway {
+            self.send_access();
             let policy = Box::new(self.config.policy.clone());
             self.send(&Message::RoomPolicy(policy));
         }
@@ -104,22 +115,41 @@ impl Session {
                 member: lanparty_ctrl::PROTOCOL_VERSION,
                 relay: reject.relay_version,
             })));
-        } else if code.is_final() {
+        } else {
+            self.refused(code, message, now);
+        }
+    }
+
+    /// The relay does not want this member, for good or for now.
+    pub(super) fn refused(&mut self, code: CloseCode, message: String, now: Instant) {
+        if code.is_final() && !self.may_be_forgotten(code, now) {
             self.end(End::Rejected { code, message });
         } else {
             self.lose(LostCause::Refused { code, message }, now);
         }
     }
 
+    /// Whether the relay may only have forgotten the room: it was restarted,
+    /// lost what it remembers by, and the gateway is not back yet.
+    fn may_be_forgotten(&mut self, code: CloseCode, now: Instant) -> bool {
+        let was_member = self.membership.is_some() && self.config.key.is_some();
+        if code != CloseCode::NotAdmitted || !was_member {
+            return false;
+        }
+        let since = *self.unknown_since.get_or_insert(now);
+        now.saturating_duration_since(since) < KNOCK_FOR
+    }
+
+    pub(super) fn send_access(&mut self) {
+        let access = Box::new(self.config.access.clone());
+        self.send(&Message::Access(access));
+    }
+
     fn sent_away(&mut self, disconnect: Disconnect, now: Instant) {
         let code = disconnect.reason;
         let message = disconnect.message.as_str().to_owned();
         self.close(CloseCode::Normal, "disconnected");
-        if code.is_final() {
-            self.end(End::Rejected { code, message });
-        } else {
-            self.lose(LostCause::Refused { code, message }, now);
-        }
+        self.refused(code, message, now);
     }
 
     fn peer_joined(&mut self, info: PeerInfo, now: Instant) {

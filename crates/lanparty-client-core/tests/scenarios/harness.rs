@@ -7,8 +7,8 @@ use lanparty_client_core::{
     DisconnectCause, Effect, Session, SessionConfig, SessionEvent, sign_card,
 };
 use lanparty_ctrl::{
-    CloseCode, Decoder, Incoming, KeyCard, Message, Mode, PROTOCOL_VERSION, PeerInfo, ResumeToken,
-    Role, RoomId, RoomPolicy, Welcome, encode,
+    Access, CloseCode, Decoder, Incoming, KeyCard, Message, Mode, PROTOCOL_VERSION, PeerInfo,
+    ResumeToken, Role, RoomId, RoomPolicy, Welcome, encode,
 };
 use lanparty_obs::DropReason;
 use lanparty_proto::{MacAddr, PeerId};
@@ -17,6 +17,8 @@ use rand::rngs::StdRng;
 
 /// What an IPv4 path of 1,500 bytes carries.
 pub(crate) const BUDGET: usize = 1_434;
+/// The TLS exporter value of every connection.
+pub(crate) const EXPORTER: [u8; 32] = [0x55; 32];
 
 pub(crate) struct Member {
     pub(crate) session: Session,
@@ -94,11 +96,14 @@ impl Member {
         let config = SessionConfig {
             role,
             room: "PARTY".parse().unwrap(),
+            key: None,
+            create_token: None,
             mac: Some(mac(id)),
             name: "Ann".parse().unwrap(),
             agent: "test 1".parse().unwrap(),
             card: card(role, Some(mac(id))),
             policy: RoomPolicy::default(),
+            access: Access::default(),
         };
         let mut member = Self {
             session: Session::new(config, StdRng::seed_from_u64(id.into()), now),
@@ -128,7 +133,7 @@ impl Member {
     }
 
     pub(crate) fn connect(&mut self) {
-        self.session.connected(BUDGET, self.now);
+        self.session.connected(&EXPORTER, BUDGET, self.now);
         self.collect();
     }
 

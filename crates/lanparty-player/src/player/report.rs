@@ -26,7 +26,7 @@ impl<P: Platform> Player<P> {
         match event {
             SessionEvent::Joined(membership) => {
                 self.say(Status::Joined {
-                    room: self.settings.room.as_str(),
+                    room: self.settings.entry.room.as_str(),
                     peer: membership.peer_id.get(),
                     tap_mtu: membership.tap_mtu,
                     again: membership.resumed,
@@ -63,13 +63,14 @@ impl<P: Platform> Player<P> {
                 after: *after,
                 attempt: *attempt,
             }),
+            SessionEvent::AwaitingApproval => self.say(Status::AwaitingApproval),
             SessionEvent::RelayRestarting { back_in } => {
                 self.say(Status::RelayRestarting { back_in: *back_in });
             }
             SessionEvent::AddressRefused(refused) => self.say(refused),
             SessionEvent::Lease(lease) => tracing::debug!(?lease, "the DHCP server answered"),
             // Printed once at the edge, as the program's last words.
-            SessionEvent::Ended(_) => {}
+            SessionEvent::Asking(_) | SessionEvent::Ended(_) => {}
         }
     }
 

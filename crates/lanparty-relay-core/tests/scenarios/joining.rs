@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::support::*;
 use lanparty_ctrl::{
-    Admission, CloseCode, Disconnect, DisplayText, Message, Mode, PeerLeft, Ping, Role, encode,
+    Admission, CloseCode, Disconnect, DisplayText, Message, Mode, PeerLeft, Ping, Remove, Role,
+    Sealed, SealedBody, encode,
 };
 use lanparty_proto::{MacAddr, peer};
 use lanparty_relay_core::Limits;
@@ -121,13 +122,13 @@ fn a_hello_with_fields_that_cannot_be_is_refused_with_its_own_code() {
         refused(|hello| hello.datagram_budget = 100),
         CloseCode::InvalidHello
     );
-    let keyed = |hello: &mut lanparty_ctrl::Hello| {
+    let without_sealing = |hello: &mut lanparty_ctrl::Hello| {
         hello.admission = Some(Admission {
             public_key: [0; 32],
             signature: [0; 64],
         });
     };
-    assert_eq!(refused(keyed), CloseCode::RoomPolicy);
+    assert_eq!(refused(without_sealing), CloseCode::InvalidHello);
     assert!(relay.snapshot().rooms.is_empty());
 }
 
@@ -166,6 +167,15 @@ fn what_is_not_a_members_to_say_ends_its_membership() {
             reason: CloseCode::Removed,
         }),
         Message::RoomPolicy(Box::default()),
+        Message::Access(Box::default()),
+        Message::Remove(Remove {
+            peer: host.id(),
+            ban: true,
+        }),
+        Message::Sealed(Sealed {
+            peer: None,
+            body: SealedBody::try_from(vec![1]).unwrap(),
+        }),
     ];
     for message in forbidden {
         let guest = relay.join(&player(1));

@@ -98,6 +98,11 @@ pub(crate) fn identity(n: u8) -> [u8; 32] {
     [n; 32]
 }
 
+/// What TLS would export on this connection.
+pub(crate) fn exporter(conn: Conn) -> [u8; 32] {
+    [conn.0 as u8; 32]
+}
+
 /// A player's Hello; the number makes its identity and its MAC address.
 pub(crate) fn player(n: u8) -> Hello {
     Hello {
@@ -170,6 +175,7 @@ impl Relay {
             conn,
             remote: address(n),
             identity: identity(n),
+            exporter: exporter(conn),
         };
         self.core.connected(new, self.now);
         self.collect();
