@@ -198,6 +198,18 @@ impl Journal {
         Ok(report)
     }
 
+    /// Takes back the record of a change that turned out not to be ours, such as
+    /// adding what somebody else has added meanwhile.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub fn forget(&mut self, id: ChangeId) -> Result<(), JournalError> {
+        if self.entries.remove(&id).is_some() {
+            self.append(&Record::Undone { id: id.0 })?;
+        }
+        Ok(())
+    }
+
     /// True where nothing is recorded.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -134,6 +134,21 @@ fn whatever_step_a_process_dies_after_the_next_one_puts_everything_back() {
 }
 
 #[test]
+fn what_turned_out_to_be_somebody_elses_is_left_to_him() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut machine = FakeMachine::default();
+    machine.routes.push(route(1));
+    let mut journal = open(&directory);
+    let id = journal.plan(remove(1)).unwrap();
+    journal.forget(id).unwrap();
+    assert!(journal.is_empty());
+    drop(journal);
+    let mut journal = open(&directory);
+    journal.undo_all(&mut machine).unwrap();
+    assert_eq!(machine.routes, [route(1)]);
+}
+
+#[test]
 fn a_journal_cut_off_at_any_byte_keeps_every_whole_record() {
     let directory = tempfile::tempdir().unwrap();
     let (_, machine) = changed_until(&directory, usize::MAX);

@@ -32,6 +32,8 @@ pub enum Object {
     Route(crate::netlink::Route),
     #[cfg(target_os = "linux")]
     Rule(crate::netlink::Rule),
+    #[cfg(windows)]
+    IpRoute(crate::windows::rows::Route),
     Address {
         interface: Interface,
         prefix: Prefix,
@@ -49,6 +51,24 @@ pub enum Setting {
     Switch {
         family: Family,
         name: String,
+    },
+    /// What one family has set for an adapter.
+    #[cfg(windows)]
+    Ip {
+        adapter: crate::windows::guid::Guid,
+        family: Family,
+        value: crate::windows::machine::IpValue,
+    },
+    /// The MAC address that an adapter takes at its next start, as twelve
+    /// hexadecimal digits; empty where it has its own.
+    #[cfg(windows)]
+    NetworkAddress {
+        adapter: crate::windows::guid::Guid,
+    },
+    /// What Windows thinks of the network behind an adapter.
+    #[cfg(windows)]
+    Category {
+        adapter: crate::windows::guid::Guid,
     },
 }
 
@@ -80,7 +100,9 @@ impl Undo {
             Self::Remove {
                 object: Object::File(_),
             } => true,
-            Self::Remove { .. } | Self::Restore { .. } => false,
+            Self::Remove { .. } => false,
+            // Windows keeps its adapters, and what is set for them.
+            Self::Restore { .. } => cfg!(windows),
         }
     }
 }
@@ -134,6 +156,8 @@ impl fmt::Display for Object {
             Self::Route(route) => write!(f, "the route to {}", route.destination),
             #[cfg(target_os = "linux")]
             Self::Rule(rule) => write!(f, "the routing rule {}", rule.priority),
+            #[cfg(windows)]
+            Self::IpRoute(route) => write!(f, "the route to {}", route.destination),
             Self::Address { interface, prefix } => {
                 write!(f, "the address {prefix} from {}", interface.name)
             }
@@ -148,6 +172,12 @@ impl fmt::Display for Setting {
         match self {
             Self::Mtu => f.write_str("the MTU"),
             Self::Switch { name, .. } => f.write_str(name),
+            #[cfg(windows)]
+            Self::Ip { family, value, .. } => write!(f, "{value} for {family}"),
+            #[cfg(windows)]
+            Self::NetworkAddress { .. } => f.write_str("the MAC address"),
+            #[cfg(windows)]
+            Self::Category { .. } => f.write_str("the network category"),
         }
     }
 }

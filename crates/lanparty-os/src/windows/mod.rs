@@ -6,14 +6,25 @@
 
 pub mod descriptor;
 pub mod guid;
+pub mod rows;
 pub mod wide;
 
 #[cfg(windows)]
 pub(crate) mod boot;
 #[cfg(windows)]
+pub mod changes;
+#[cfg(windows)]
+pub mod class;
+#[cfg(windows)]
 pub mod console;
 #[cfg(windows)]
+pub mod ip;
+#[cfg(windows)]
+pub mod machine;
+#[cfg(windows)]
 pub mod named_event;
+#[cfg(windows)]
+pub mod network_list;
 #[cfg(windows)]
 pub mod overlapped;
 #[cfg(windows)]
@@ -24,3 +35,6 @@ pub mod registry;
 pub(crate) mod security;
 #[cfg(windows)]
 pub mod wait;
+
+#[cfg(windows)]
+pub use machine::WindowsMachine;

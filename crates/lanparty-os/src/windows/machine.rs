@@ -1,0 +1,151 @@
+//! Undoing on Windows.
+
+use std::fmt;
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use super::guid::Guid;
+use super::ip::{self, IpInterface};
+use super::{class, network_list};
+use crate::journal::{Interface, Machine, MachineError, Object, Setting};
+use crate::prefix::Family;
+
+/// A value that each family has for each adapter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IpValue {
+    /// A number, or `automatic`.
+    Metric,
+    Mtu,
+    /// `ignored` or `used`.
+    DefaultRoutes,
+    /// A number of `NL_ROUTER_DISCOVERY_BEHAVIOR`.
+    RouterDiscovery,
+    /// `on` or `off`.
+    Forwarding,
+}
+
+const AUTOMATIC: &str = "automatic";
+const IGNORED: &str = "ignored";
+const USED: &str = "used";
+const ON: &str = "on";
+const OFF: &str = "off";
+
+/// This machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WindowsMachine;
+
+impl Machine for WindowsMachine {
+    fn remove(&mut self, object: &Object) -> Result<bool, MachineError> {
+        match object {
+            Object::IpRoute(route) => Ok(ip::delete_route(route)?),
+            Object::Address { interface, prefix } => {
+                // Only until the next start, so the index still names it.
+                let luid = ip::luid_of_index(interface.index);
+                Ok(match luid {
+                    Some(luid) => ip::delete_address(luid, *prefix)?,
+                    None => false,
+                })
+            }
+            // We never make interfaces that outlive us.
+            Object::Interface(_) => Ok(false),
+            Object::File(path) => match std::fs::remove_file(path) {
+                Ok(()) => Ok(true),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+                Err(error) => Err(error.into()),
+            },
+        }
+    }
+
+    fn setting(
+        &mut self,
+        _: &Interface,
+        setting: &Setting,
+    ) -> Result<Option<String>, MachineError> {
+        match setting {
+            Setting::Ip {
+                adapter,
+                family,
+                value,
+            } => Ok(interface(*adapter, *family)?.map(|found| value.read(&found))),
+            Setting::NetworkAddress { adapter } => Ok(class::network_address(*adapter)?),
+            Setting::Category { adapter } => Ok(network_list::category(*adapter)?),
+            // Linux's.
+            Setting::Mtu | Setting::Switch { .. } => Ok(None),
+        }
+    }
+
+    fn set(&mut self, _: &Interface, setting: &Setting, value: &str) -> Result<(), MachineError> {
+        match setting {
+            Setting::Ip {
+                adapter,
+                family,
+                value: which,
+            } => {
+                let found = interface(*adapter, *family)?;
+                let mut changed = found.ok_or(io::Error::from(io::ErrorKind::NotFound))?;
+                which.write(&mut changed, value)?;
+                changed.write()?;
+            }
+            Setting::NetworkAddress { adapter } => class::set_network_address(*adapter, value)?,
+            Setting::Category { adapter } => network_list::set_category(*adapter, value)?,
+            Setting::Mtu | Setting::Switch { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Windows lets nobody mark a route as his own.
+    fn marked(&mut self) -> Vec<Object> {
+        Vec::new()
+    }
+}
+
+impl IpValue {
+    fn read(self, interface: &IpInterface) -> String {
+        let named = |is: bool, yes: &str, no: &str| if is { yes } else { no }.to_owned();
+        match self {
+            Self::Metric => interface
+                .metric()
+                .map_or_else(|| AUTOMATIC.to_owned(), |metric| metric.to_string()),
+            Self::Mtu => interface.mtu().to_string(),
+            Self::DefaultRoutes => named(interface.ignores_default_routes(), IGNORED, USED),
+            Self::RouterDiscovery => interface.router_discovery().to_string(),
+            Self::Forwarding => named(interface.forwards(), ON, OFF),
+        }
+    }
+
+    fn write(self, interface: &mut IpInterface, value: &str) -> io::Result<()> {
+        let number = |text: &str| text.parse::<u32>().map_err(io::Error::other);
+        match self {
+            Self::Metric if value == AUTOMATIC => interface.set_metric(None),
+            Self::Metric => interface.set_metric(Some(number(value)?)),
+            Self::Mtu => interface.set_mtu(number(value)?),
+            Self::DefaultRoutes => interface.set_ignores_default_routes(value == IGNORED),
+            Self::RouterDiscovery => {
+                interface.set_router_discovery(value.parse().map_err(io::Error::other)?);
+            }
+            Self::Forwarding => interface.set_forwards(value == ON),
+        }
+        Ok(())
+    }
+}
+
+fn interface(adapter: Guid, family: Family) -> io::Result<Option<IpInterface>> {
+    match ip::interface_of(adapter) {
+        Some((luid, _)) => IpInterface::read(luid, family),
+        None => Ok(None),
+    }
+}
+
+impl fmt::Display for IpValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Metric => "the metric",
+            Self::Mtu => "the MTU",
+            Self::DefaultRoutes => "the use of default routes",
+            Self::RouterDiscovery => "the router discovery",
+            Self::Forwarding => "the forwarding",
+        })
+    }
+}
