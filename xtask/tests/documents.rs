@@ -74,7 +74,7 @@ fn help(program: &str, subcommand: Option<&str>) -> String {
 fn every_flag_is_described() {
     let operating = document("operating.md");
     for (program, subcommands) in [
-        ("lanparty-relay", &["rooms"][..]),
+        ("lanparty-relay", &["rooms", "pin", "rotate-identity"][..]),
         ("lanparty-gateway", &["status", "cleanup"]),
         ("lanparty-client", &["status", "cleanup"]),
     ] {

@@ -8,8 +8,6 @@ use lanparty_net::ListenAddress;
 use lanparty_proto::mtu;
 use lanparty_relay_core::{Limits, gateway_budgets};
 
-use crate::secrets::CertificateFiles;
-
 /// Connects the players and the gateway of LAN parties.
 ///
 /// Run it on a host with a public address. Rooms without a key are open to
@@ -31,6 +29,30 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Show the rooms of the relay that runs on this machine.
     Rooms(Rooms),
+    /// Show the hash of this relay's key, for --relay-pin: one line, and
+    /// another where a next key is prepared.
+    Pin(PinArgs),
+    /// Replace the relay's own key in two steps, so that members who know both
+    /// pins do not notice.
+    RotateIdentity(RotateArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PinArgs {
+    /// Show the hash of this certificate's key instead.
+    #[arg(long, value_name = "FILE.pem", env = "LANPARTY_RELAY_TLS_CERT")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) state: State,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RotateArgs {
+    /// Make the key that was prepared before the present one.
+    #[arg(long)]
+    pub(crate) switch: bool,
+    #[command(flatten)]
+    pub(crate) state: State,
 }
 
 #[derive(Debug, Args)]
@@ -65,38 +87,29 @@ pub(crate) struct Serve {
     /// Write the certificate here, for members to name with --relay-ca-cert.
     #[arg(long, value_name = "FILE.der", env = "LANPARTY_RELAY_DEV_CERT_DER_OUT")]
     pub(crate) dev_cert_der_out: Option<PathBuf>,
-    /// Certificate chain to present instead of the relay's own; read again on
-    /// SIGHUP.
+    /// Certificate chain to present instead of the relay's own; read again
+    /// when it changes.
     #[arg(
         long,
         value_name = "FILE.pem",
-        requires = "key",
+        requires = "tls_key",
         conflicts_with = "dev_cert_der_out",
-        env = "LANPARTY_RELAY_CERT"
+        env = "LANPARTY_RELAY_TLS_CERT"
     )]
-    pub(crate) cert: Option<PathBuf>,
-    /// Private key of that certificate.
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Private key of that certificate; only this user may read it.
     #[arg(
         long,
         value_name = "FILE.pem",
-        requires = "cert",
-        env = "LANPARTY_RELAY_KEY"
+        requires = "tls_cert",
+        env = "LANPARTY_RELAY_TLS_KEY"
     )]
-    pub(crate) key: Option<PathBuf>,
+    pub(crate) tls_key: Option<PathBuf>,
     /// How log lines look.
     #[arg(long, value_enum, default_value_t, env = "LANPARTY_LOG_FORMAT")]
     pub(crate) log_format: LogFormat,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
-}
-
-impl Serve {
-    pub(crate) fn certificate_files(&self) -> Option<CertificateFiles> {
-        Some(CertificateFiles {
-            cert: self.cert.clone()?,
-            key: self.key.clone()?,
-        })
-    }
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -206,7 +219,11 @@ mod tests {
             "lanparty-relay",
             "lanparty-relay --listen 443/udp",
             "lanparty-relay --listen 127.0.0.1:4433 --dev-cert-der-out relay.der",
-            "lanparty-relay --cert chain.pem --key key.pem",
+            "lanparty-relay --tls-cert chain.pem --tls-key key.pem",
+            "lanparty-relay pin --tls-cert chain.pem",
+            "lanparty-relay pin --state-dir /tmp/x",
+            "lanparty-relay rotate-identity",
+            "lanparty-relay rotate-identity --switch",
             "lanparty-relay rooms",
             "lanparty-relay rooms --json --state-dir /tmp/x",
         ] {
@@ -234,9 +251,9 @@ mod tests {
         for line in [
             "lanparty-relay --listen 443/tcp",
             "lanparty-relay --listen relay.example:443",
-            "lanparty-relay --cert chain.pem",
-            "lanparty-relay --key key.pem",
-            "lanparty-relay --cert a --key b --dev-cert-der-out c",
+            "lanparty-relay --tls-cert chain.pem",
+            "lanparty-relay --tls-key key.pem",
+            "lanparty-relay --tls-cert a --tls-key b --dev-cert-der-out c",
             "lanparty-relay --max-rooms 0",
             "lanparty-relay --tap-mtu 1279",
             "lanparty-relay --tap-mtu 1501",

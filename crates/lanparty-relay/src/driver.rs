@@ -16,7 +16,7 @@ use lanparty_transport::{CloseReason, ConnId, ConnStats, Event, FlowKey, Transpo
 use rand::rngs::StdRng;
 use rustix::process::Signal;
 
-use crate::secrets::CertificateFiles;
+use crate::certificate::CertificateWatch;
 
 pub(crate) const SIGNALS: Token = Token(1);
 pub(crate) const LOCAL_SOCKET: Token = Token(2);
@@ -25,7 +25,7 @@ pub(crate) struct Driver {
     core: RelayCore<StdRng>,
     local_socket: AnswerSocket,
     signals: Signals,
-    certificate: Option<CertificateFiles>,
+    certificate: CertificateWatch,
     /// What was lost on connections that have ended.
     lost: DropCounts,
 }
@@ -35,7 +35,7 @@ impl Driver {
         core: RelayCore<StdRng>,
         local_socket: AnswerSocket,
         signals: Signals,
-        certificate: Option<CertificateFiles>,
+        certificate: CertificateWatch,
     ) -> Self {
         Self {
             core,
@@ -68,29 +68,12 @@ impl Driver {
     fn signalled(&mut self, cx: &mut Context<'_>) {
         for signal in self.signals.take() {
             if signal == Signal::HUP.as_raw() {
-                self.reload_certificate(cx.transport);
+                self.certificate
+                    .reload(|identity| cx.transport.set_identity(identity));
             } else {
                 tracing::info!("asking the members to come back soon, then stopping");
                 self.core.begin_drain(cx.now);
             }
-        }
-    }
-
-    /// A certificate that cannot be used leaves the old one in place.
-    fn reload_certificate(&self, transport: &mut Transport) {
-        let Some(files) = &self.certificate else {
-            tracing::info!("nothing to reload: the relay presents its own certificate");
-            return;
-        };
-        let reloaded = files
-            .read()
-            .and_then(|identity| Ok(transport.set_identity(&identity).map(|()| identity)?));
-        match reloaded {
-            Ok(identity) => tracing::info!(
-                "reloaded the certificate; its pin is {}",
-                identity.identity()
-            ),
-            Err(error) => tracing::warn!("kept the old certificate: {error}"),
         }
     }
 }
@@ -153,10 +136,15 @@ impl App for Driver {
 
     fn wakeup(&mut self, cx: &mut Context<'_>) {
         self.core.tick(cx.now);
+        if self.certificate.look(cx.now) {
+            self.certificate
+                .reload(|identity| cx.transport.set_identity(identity));
+        }
     }
 
     fn next_wakeup(&mut self) -> Option<Instant> {
-        self.core.next_wakeup()
+        let look = self.certificate.next_look();
+        Some(self.core.next_wakeup().map_or(look, |due| due.min(look)))
     }
 
     fn before_flush(&mut self, cx: &mut Context<'_>) {

@@ -19,14 +19,22 @@ pub(crate) enum Failure {
     Secret(#[from] PrivateFileError),
     #[error(transparent)]
     Lock(#[from] LockError),
-    #[error("the relay's certificate cannot be used: {0}; check --cert and --key")]
+    #[error("the relay's certificate cannot be used: {0}; check --tls-cert and --tls-key")]
     Certificate(#[from] TlsSetupError),
-    #[error("cannot read {}: {source}; check --cert and --key", path.display())]
+    #[error("cannot read {}: {source}; check --tls-cert and --tls-key", path.display())]
     ReadCertificate {
         path: PathBuf,
         #[source]
         source: io::Error,
     },
+    #[error("{} can be read by other users; run `chmod 600` on it", .0.display())]
+    KeyTooOpen(PathBuf),
+    #[error(
+        "no next key is prepared; run `lanparty-relay rotate-identity` first and hand out both pins"
+    )]
+    NoNextIdentity,
+    #[error("cannot make the next key the present one: {0}")]
+    Switch(#[source] io::Error),
     #[error("cannot write the certificate to {}: {source}; choose another file with --dev-cert-der-out", path.display())]
     WriteCertificate {
         path: PathBuf,
@@ -60,11 +68,15 @@ impl Failure {
             Self::Bind(BindError::Tls(_))
             | Self::Certificate(_)
             | Self::ReadCertificate { .. }
+            | Self::KeyTooOpen(_)
             | Self::WriteCertificate { .. } => ExitCode::Certificate,
             Self::Bind(BindError::AddressInUse(_) | BindError::Socket { .. }) => ExitCode::Bind,
-            Self::StateDir(_) | Self::Secret(_) | Self::Lock(_) | Self::LocalSocket { .. } => {
-                ExitCode::State
-            }
+            Self::StateDir(_)
+            | Self::Secret(_)
+            | Self::Lock(_)
+            | Self::NoNextIdentity
+            | Self::Switch(_)
+            | Self::LocalSocket { .. } => ExitCode::State,
             Self::NoRelay { .. } => ExitCode::RelayUnreachable,
             Self::Answer(_) => ExitCode::VersionMismatch,
             Self::Output(_) | Self::System(..) => ExitCode::Failure,
@@ -78,6 +90,6 @@ fn bind_sentence(error: &BindError) -> String {
             format!("{error}: {source}; choose an address of this machine with --listen")
         }
         BindError::AddressInUse(_) | BindError::PermissionDenied(_) => error.to_string(),
-        BindError::Tls(source) => format!("{error}: {source}; check --cert and --key"),
+        BindError::Tls(source) => format!("{error}: {source}; check --tls-cert and --tls-key"),
     }
 }

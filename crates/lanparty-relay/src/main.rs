@@ -6,10 +6,12 @@
 
 #![forbid(unsafe_code)]
 
+mod certificate;
 mod cli;
 mod driver;
 mod failure;
 mod logging;
+mod pins;
 mod rooms;
 mod secrets;
 mod serve;
@@ -26,6 +28,8 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match &cli.command {
         Some(Command::Rooms(rooms)) => rooms::show(rooms),
+        Some(Command::Pin(options)) => pins::show(options),
+        Some(Command::RotateIdentity(options)) => pins::rotate(options),
         None => serve::serve(&cli.serve),
     };
     match result {

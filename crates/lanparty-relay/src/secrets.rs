@@ -9,10 +9,10 @@ use lanparty_os::private_file;
 use lanparty_os::state_dir;
 use lanparty_relay_core::RelaySecrets;
 use lanparty_transport::EndpointKeys;
-use lanparty_transport::identity::{DEVELOPMENT_NAMES, ServerIdentity};
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
 
+use crate::certificate::CertificateSource;
 use crate::cli::Serve;
 use crate::failure::Failure;
 
@@ -51,43 +51,58 @@ impl StateDir {
 
     /// The certificate that the operator names, else the relay's own, whose
     /// key stays the same.
-    pub(crate) fn identity(&self, serve: &Serve) -> Result<ServerIdentity, Failure> {
-        if let Some(files) = serve.certificate_files() {
-            return files.read();
+    pub(crate) fn certificate(&self, serve: &Serve) -> CertificateSource {
+        match (&serve.tls_cert, &serve.tls_key) {
+            (Some(chain), Some(key)) => CertificateSource::Files {
+                chain: chain.clone(),
+                key: key.clone(),
+            },
+            _ => CertificateSource::Own {
+                seed: IdentityFiles::in_directory(&self.path).present,
+                certificate_out: serve.dev_cert_der_out.clone(),
+            },
         }
-        let seed = self.secret("identity.seed")?;
-        Ok(ServerIdentity::self_signed(&seed, &DEVELOPMENT_NAMES)?)
     }
 
     fn secret(&self, name: &str) -> Result<[u8; 32], Failure> {
-        let create = || {
-            let mut secret = [0; 32];
-            StdRng::from_os_rng().fill_bytes(&mut secret);
-            secret
-        };
-        Ok(private_file::load_or_create(&self.path.join(name), create)?)
+        load_or_create(&self.path.join(name))
     }
 }
 
-/// A certificate that somebody else renews.
-#[derive(Debug)]
-pub(crate) struct CertificateFiles {
-    pub(crate) cert: PathBuf,
-    pub(crate) key: PathBuf,
+/// A secret of this relay's, made at its first use.
+pub(crate) fn load_or_create(path: &Path) -> Result<[u8; 32], Failure> {
+    let create = || {
+        let mut secret = [0; 32];
+        StdRng::from_os_rng().fill_bytes(&mut secret);
+        secret
+    };
+    Ok(private_file::load_or_create(path, create)?)
 }
 
-impl CertificateFiles {
-    pub(crate) fn read(&self) -> Result<ServerIdentity, Failure> {
-        let read = |path: &PathBuf| {
-            fs::read(path).map_err(|source| Failure::ReadCertificate {
-                path: path.clone(),
-                source,
-            })
-        };
-        Ok(ServerIdentity::from_pem(
-            &read(&self.cert)?,
-            &read(&self.key)?,
-        )?)
+/// The seeds of the relay's own identity.
+#[derive(Debug)]
+pub(crate) struct IdentityFiles {
+    pub(crate) present: PathBuf,
+    /// Prepared, and shown to nobody yet.
+    pub(crate) next: PathBuf,
+}
+
+impl IdentityFiles {
+    /// Those of the relay with this state directory, also while it runs.
+    pub(crate) fn find(chosen: Option<&Path>) -> Result<Self, Failure> {
+        Ok(Self::in_directory(&state_dir::open(PROGRAM, chosen)?))
+    }
+
+    fn in_directory(directory: &Path) -> Self {
+        Self {
+            present: directory.join("identity.seed"),
+            next: directory.join("identity.next.seed"),
+        }
+    }
+
+    /// Makes the next identity the present one, in one step.
+    pub(crate) fn switch(&self) -> Result<(), Failure> {
+        fs::rename(&self.next, &self.present).map_err(Failure::Switch)
     }
 }
 

@@ -1,20 +1,18 @@
 //! Start and end of the relay.
 
-use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use lanparty_os::answer_socket::AnswerSocket;
 use lanparty_relay_core::{Clock, RelayCore};
 use lanparty_transport::reactor::{Interest, Reactor};
 use lanparty_transport::run::run;
 use lanparty_transport::signals::Signals;
-use lanparty_transport::{ListenOptions, ServerIdentity, Transport, TransportLimits};
+use lanparty_transport::{ListenOptions, Transport, TransportLimits};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rustix::process::Signal;
 
+use crate::certificate::{CertificateWatch, since_epoch};
 use crate::cli::Serve;
 use crate::driver::{Driver, LOCAL_SOCKET, SIGNALS};
 use crate::failure::Failure;
@@ -24,9 +22,11 @@ use crate::{logging, splitter};
 pub(crate) fn serve(serve: &Serve) -> Result<(), Failure> {
     logging::start(serve.log_format);
     let state = StateDir::open(serve.state.state_dir.as_deref())?;
-    let identity = state.identity(serve)?;
-    if let Some(path) = &serve.dev_cert_der_out {
-        write_certificate(path, &identity)?;
+    let certificate = state.certificate(serve);
+    let identity = certificate.read()?;
+    if let Err(error) = identity.check_dates(since_epoch()) {
+        // The clock of a machine that boots may still be wrong.
+        tracing::warn!("members will refuse this relay: {error}; check the clock and --tls-cert");
     }
     let pin = identity.identity();
     let mut transport = Transport::listen(ListenOptions {
@@ -52,13 +52,14 @@ pub(crate) fn serve(serve: &Serve) -> Result<(), Failure> {
         .map_err(|error| Failure::System("wait for the local socket", error))?;
     let clock = Clock {
         instant: reactor.now(),
-        unix_s: unix_s(),
+        unix_s: since_epoch().as_secs(),
     };
     let limits = serve.limits.limits();
     let core = RelayCore::new(limits, state.relay_secrets()?, clock, StdRng::from_os_rng());
 
     announce(transport.local_address(), &pin.to_string());
-    let mut driver = Driver::new(core, local_socket, signals, serve.certificate_files());
+    let watch = CertificateWatch::new(certificate, pin, reactor.now());
+    let mut driver = Driver::new(core, local_socket, signals, watch);
     run(&mut reactor, &mut transport, &mut driver)
         .map_err(|error| Failure::System("go on serving", error))?;
     tracing::info!("stopped");
@@ -80,23 +81,4 @@ fn announce(address: SocketAddr, pin: &str) {
     tracing::info!(
         "rooms without a key are open to whoever knows their name, and this relay can read what crosses them"
     );
-}
-
-fn write_certificate(path: &Path, identity: &ServerIdentity) -> Result<(), Failure> {
-    fs::write(path, identity.certificate_der()).map_err(|source| Failure::WriteCertificate {
-        path: path.into(),
-        source,
-    })?;
-    tracing::info!("wrote the certificate to {}", path.display());
-    Ok(())
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "read once, for the expiry of resume tokens"
-)]
-fn unix_s() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |elapsed| elapsed.as_secs())
 }

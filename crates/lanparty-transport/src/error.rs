@@ -37,6 +37,8 @@ pub enum TlsSetupError {
         "the system has no trusted certificate authorities; name the relay's with --relay-ca-cert"
     )]
     NoSystemRoots,
+    #[error("the certificate has expired or is not valid yet")]
+    Dates,
     #[error("the certificate of the authority is not valid DER")]
     CertificateDer,
     #[error("the key could not be derived")]

@@ -1,17 +1,19 @@
 //! Who this program is: a member's key for one room, or a relay's certificate.
 
 use std::fmt;
+use std::time::Duration;
 
 use aws_lc_rs::digest;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use rcgen::{CertificateParams, DistinguishedName, DnType};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 use rustls::server::ParsedCertificate;
 
 use crate::error::TlsSetupError;
 use crate::event::Identity;
 use crate::keys::derive;
+use crate::{tls, verify};
 
 /// The secret that stays on one device and from which its room identities
 /// derive.
@@ -142,9 +144,7 @@ impl ServerIdentity {
     /// # Errors
     /// Where either file does not hold what it should.
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, TlsSetupError> {
-        let chain = CertificateDer::pem_slice_iter(chain)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| TlsSetupError::CertificatePem(error.to_string()))?;
+        let chain = chain_of_pem(chain)?;
         let key = PrivateKeyDer::from_pem_slice(key)
             .map_err(|error| TlsSetupError::KeyPem(error.to_string()))?;
         Self::new(chain, key)
@@ -154,15 +154,30 @@ impl ServerIdentity {
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
     ) -> Result<Self, TlsSetupError> {
-        let leaf = chain
-            .first()
-            .ok_or_else(|| TlsSetupError::CertificatePem("no certificate in it".to_owned()))?;
-        let identity = identity_of(leaf)?;
+        let identity = identity_of(leaf_of(&chain)?)?;
         Ok(Self {
             chain,
             key,
             identity,
         })
+    }
+
+    /// The SPKI hash of a chain whose key is not at hand.
+    ///
+    /// # Errors
+    /// Where this is no PEM file with a certificate in it.
+    pub fn pin_of_pem(chain: &[u8]) -> Result<Identity, TlsSetupError> {
+        Ok(identity_of(leaf_of(&chain_of_pem(chain)?)?)?)
+    }
+
+    /// Whether members would find this certificate valid so long after the Unix
+    /// epoch.
+    ///
+    /// # Errors
+    /// Where it has expired, is not valid yet or cannot be read.
+    pub fn check_dates(&self, since_epoch: Duration) -> Result<(), TlsSetupError> {
+        let now = UnixTime::since_unix_epoch(since_epoch);
+        verify::within_dates(tls::provider(), &self.chain, now)
     }
 
     /// The SPKI hash by which clients may pin this relay.
@@ -184,6 +199,20 @@ impl ServerIdentity {
     pub(crate) fn private_key(&self) -> PrivateKeyDer<'static> {
         self.key.clone_key()
     }
+}
+
+fn chain_of_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsSetupError> {
+    CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<_, _>>()
+        .map_err(|error| TlsSetupError::CertificatePem(error.to_string()))
+}
+
+fn leaf_of<'a>(
+    chain: &'a [CertificateDer<'static>],
+) -> Result<&'a CertificateDer<'static>, TlsSetupError> {
+    chain
+        .first()
+        .ok_or_else(|| TlsSetupError::CertificatePem("no certificate in it".to_owned()))
 }
 
 /// SHA-256 of a certificate's SubjectPublicKeyInfo.
@@ -260,6 +289,36 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_out_of_its_dates_is_known_before_a_member_sees_it() {
+        let day = Duration::from_secs(86_400);
+        // The first day of 2030.
+        let begin = 21_915 * day;
+        let key = rcgen::KeyPair::generate().unwrap();
+        let authority_key = rcgen::KeyPair::generate().unwrap();
+        let mut parameters = CertificateParams::new(vec!["relay.example".to_owned()]).unwrap();
+        parameters.not_before = rcgen::date_time_ymd(2030, 1, 1);
+        parameters.not_after = rcgen::date_time_ymd(2030, 1, 11);
+        let authority = CertificateParams::new(Vec::new()).unwrap();
+        let authority = rcgen::Issuer::new(authority, authority_key);
+        for certificate in [
+            parameters.self_signed(&key).unwrap(),
+            parameters.signed_by(&key, &authority).unwrap(),
+        ] {
+            let (chain, key) = (certificate.pem(), key.serialize_pem());
+            let identity = ServerIdentity::from_pem(chain.as_bytes(), key.as_bytes()).unwrap();
+            identity.check_dates(begin + day).unwrap();
+            for moment in [begin - day, begin + 11 * day] {
+                assert!(matches!(
+                    identity.check_dates(moment),
+                    Err(TlsSetupError::Dates)
+                ));
+            }
+        }
+        let own = ServerIdentity::development().unwrap();
+        own.check_dates(begin).unwrap();
+    }
+
+    #[test]
     fn pem_files_are_read_and_their_faults_named() {
         let key = rcgen::KeyPair::generate().unwrap();
         let certificate = CertificateParams::new(vec!["relay.example".to_owned()])
@@ -269,6 +328,8 @@ mod tests {
         let (chain, key) = (certificate.pem(), key.serialize_pem());
         let identity = ServerIdentity::from_pem(chain.as_bytes(), key.as_bytes()).unwrap();
         assert_eq!(identity.certificate_der(), certificate.der().as_ref());
+        let pin = ServerIdentity::pin_of_pem(chain.as_bytes()).unwrap();
+        assert_eq!(pin, identity.identity());
         assert!(matches!(
             ServerIdentity::from_pem(b"", key.as_bytes()),
             Err(TlsSetupError::CertificatePem(_))

@@ -4,6 +4,7 @@
 //! lets rustls check the handshake signature, which proves possession of its
 //! key. A client trusts authorities or pinned keys.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::WebPkiServerVerifier;
@@ -179,6 +180,30 @@ fn web_pki(
     WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
         .build()
         .map_err(|_| TlsSetupError::CertificateDer)
+}
+
+/// Whether a relay's own chain is within its dates, as any member would see it.
+pub(crate) fn within_dates(
+    provider: Arc<CryptoProvider>,
+    chain: &[CertificateDer<'_>],
+    now: UnixTime,
+) -> Result<(), TlsSetupError> {
+    let (Some((leaf, intermediates)), Some(top)) = (chain.split_first(), chain.last()) else {
+        return Ok(());
+    };
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(top.clone().into_owned())
+        .map_err(|_| TlsSetupError::CertificateDer)?;
+    let anyone = ServerName::from(IpAddr::from([0, 0, 0, 0]));
+    let outcome =
+        web_pki(provider, roots)?.verify_server_cert(leaf, intermediates, &anyone, &[], now);
+    // Dates are looked at first. What else is found, as the name, is for the
+    // members to judge.
+    match outcome.as_ref().map_err(trust_failure) {
+        Err(TrustFailure::Validity) => Err(TlsSetupError::Dates),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 impl ServerCertVerifier for RelayVerifier {

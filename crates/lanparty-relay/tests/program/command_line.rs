@@ -41,6 +41,7 @@ fn a_bad_certificate_is_refused() {
     let state = state.to_str().unwrap();
     let bad = home.path().join("bad.pem");
     fs::write(&bad, "not a certificate").unwrap();
+    fs::set_permissions(&bad, fs::Permissions::from_mode(0o600)).unwrap();
     let bad = bad.to_str().unwrap();
     let listen = "127.0.0.1:0";
     let arguments = [
@@ -48,21 +49,21 @@ fn a_bad_certificate_is_refused() {
         listen,
         "--state-dir",
         state,
-        "--cert",
+        "--tls-cert",
         bad,
-        "--key",
+        "--tls-key",
         bad,
     ];
-    fails(&arguments, 4, "check --cert and --key");
+    fails(&arguments, 4, "check --tls-cert and --tls-key");
     let none = "/nonexistent.pem";
     let arguments = [
         "--listen",
         listen,
         "--state-dir",
         state,
-        "--cert",
+        "--tls-cert",
         none,
-        "--key",
+        "--tls-key",
         bad,
     ];
     fails(&arguments, 4, "/nonexistent.pem");

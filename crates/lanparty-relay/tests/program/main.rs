@@ -13,3 +13,4 @@ mod command_line;
 mod member;
 mod relay;
 mod service;
+mod trust;

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use lanparty_ctrl::{CloseCode, Message};
 use lanparty_proto::MacAddr;
 use lanparty_transport::CloseReason;
-use rcgen::{CertificateParams, KeyPair};
 use rustix::process::Signal;
 
 use crate::member::{Member, mac, magic_packet, until};
@@ -159,43 +158,4 @@ fn each_decision_about_a_frame_is_recorded_where_the_target_is_on() {
         assert!(forwarded.contains(part), "{part} is not in {forwarded}");
     }
     assert!(relay.logged("action=drop").contains("reason=source_mac"));
-}
-
-#[test]
-fn a_renewed_certificate_is_shown_after_sighup_and_a_broken_one_is_not() {
-    let home = Home::new();
-    let (chain, key) = (home.path().join("chain.pem"), home.path().join("key.pem"));
-    // Members trust the certificate in the home's file.
-    let renew = || {
-        let pair = KeyPair::generate().unwrap();
-        let names = vec!["lanparty-relay.local".to_owned()];
-        let certificate = CertificateParams::new(names)
-            .unwrap()
-            .self_signed(&pair)
-            .unwrap();
-        std::fs::write(&chain, certificate.pem()).unwrap();
-        std::fs::write(&key, pair.serialize_pem()).unwrap();
-        std::fs::write(home.certificate(), certificate.der()).unwrap();
-    };
-    renew();
-    let arguments = [
-        "--cert",
-        chain.to_str().unwrap(),
-        "--key",
-        key.to_str().unwrap(),
-    ];
-    let relay = Relay::spawn(&home, "127.0.0.1:0", &arguments, "");
-    let mut first = Member::join(&home, relay.address, 1, None);
-    first.welcome();
-    renew();
-    relay.signal(Signal::HUP);
-    relay.logged("reloaded the certificate");
-    Member::join(&home, relay.address, 2, None).welcome();
-
-    std::fs::write(&chain, "broken").unwrap();
-    relay.signal(Signal::HUP);
-    relay.logged("kept the old certificate");
-    Member::join(&home, relay.address, 3, None).welcome();
-    first.turn();
-    assert_eq!(first.closed, None);
 }
