@@ -59,11 +59,17 @@ pub(crate) struct Tool {
 
 impl Tool {
     pub(crate) fn run(&self, arguments: &[&str]) -> Result<()> {
+        self.run_with(arguments, &[])
+    }
+
+    /// [`Self::run`] with additions to the environment.
+    pub(crate) fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
         let program = self.find_or_install()?;
         let mut command = Command::new(program);
         command
             .arg(self.name)
             .args(arguments)
+            .envs(environment.iter().copied())
             .current_dir(workspace());
         status(
             &mut command,
@@ -101,7 +107,8 @@ impl Tool {
     }
 }
 
-fn status(command: &mut Command, what: &str) -> Result<()> {
+/// Runs a command with the user's terminal; `what` names it in the error.
+pub(crate) fn status(command: &mut Command, what: &str) -> Result<()> {
     let status = command
         .stdin(Stdio::null())
         .status()

@@ -9,9 +9,11 @@
 
 mod bench;
 mod cargo;
+mod fuzz;
 mod party;
 mod table;
 mod test;
+mod windows;
 
 use std::process::ExitCode;
 
@@ -31,8 +33,12 @@ enum Command {
     Party(party::Arguments),
     /// Measure against rivals in the same run (needs root)
     Bench(bench::Arguments),
+    /// Look for inputs that break a promise, and keep those that reach new code
+    Fuzz(fuzz::Arguments),
     /// Run every check that CI runs: formatting, lints, licences, tests
     Test(test::Arguments),
+    /// Set up the rig in which the Windows player is tested (needs root)
+    Windows(windows::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +55,8 @@ fn try_main() -> Result<ExitCode> {
     match Cli::parse().command {
         Command::Party(arguments) => party::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
+        Command::Windows(arguments) => windows::run(&arguments),
     }
 }
