@@ -36,28 +36,25 @@ impl FakeTable {
         });
     }
 
-    fn lookup(&self, to: IpAddr) -> Option<Lookup> {
-        let best = self
-            .routes
-            .iter()
-            .filter(|entry| entry.destination.contains(to))
-            .min_by_key(|entry| (std::cmp::Reverse(entry.destination.length), entry.metric))?;
-        Some(Lookup {
-            hop: best.hop,
-            policy_table: None,
-            local: self.addresses.iter().any(|(_, own)| own.address == to),
-        })
+    fn current(&self) -> Snapshot {
+        Snapshot {
+            routes: self.routes.clone(),
+            addresses: self.addresses.clone(),
+            usable: self.usable.clone(),
+            to_relay: None,
+        }
     }
 }
 
 impl Table for FakeTable {
     fn snapshot(&mut self, relay: IpAddr) -> Result<Snapshot, RouteError> {
-        Ok(Snapshot {
-            routes: self.routes.clone(),
-            addresses: self.addresses.clone(),
-            usable: self.usable.clone(),
-            to_relay: self.lookup(relay),
-        })
+        let mut snapshot = self.current();
+        snapshot.to_relay = snapshot.route_to(relay).map(|best| Lookup {
+            hop: best.hop,
+            policy_table: None,
+            local: self.addresses.iter().any(|(_, own)| own.address == relay),
+        });
+        Ok(snapshot)
     }
 
     fn apply(&mut self, step: &Step) -> Result<(), RouteError> {

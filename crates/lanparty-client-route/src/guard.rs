@@ -19,8 +19,15 @@ pub trait Table {
 
 #[derive(Debug, thiserror::Error)]
 pub enum RouteError {
-    #[error(
-        "changing routes needs the capability CAP_NET_ADMIN; run with sudo, or see \"Running without root\" in docs/operating.md"
+    #[cfg_attr(
+        not(windows),
+        error(
+            "changing routes needs the capability CAP_NET_ADMIN; run with sudo, or see \"Running without root\" in docs/operating.md"
+        )
+    )]
+    #[cfg_attr(
+        windows,
+        error("changing routes needs an administrator; run this from an elevated prompt")
     )]
     NotPermitted,
     #[error("cannot keep the path to the relay outside the party's LAN")]
@@ -36,6 +43,10 @@ pub enum RouteError {
     Journal(#[source] lanparty_os::journal::JournalError),
     #[error(transparent)]
     Captured(#[from] Captured),
+    #[error(
+        "the network adapter {name} has no IPv4; tick \"Internet Protocol Version 4\" in its properties"
+    )]
+    NoIp { name: String },
     #[error("this operating system has no supported route guard")]
     Unsupported,
 }

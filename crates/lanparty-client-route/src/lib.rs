@@ -18,9 +18,13 @@ pub mod plan;
 mod linux;
 #[cfg(target_os = "linux")]
 pub use linux::{SystemTable, TapSide};
-#[cfg(not(target_os = "linux"))]
+#[cfg(windows)]
+mod windows;
+#[cfg(windows)]
+pub use windows::{SystemTable, TapSide, source_address};
+#[cfg(not(any(target_os = "linux", windows)))]
 mod stub;
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", windows)))]
 pub use stub::SystemTable;
 
 pub use guard::{Guard, RouteError, RouteEvent, Table};

@@ -112,6 +112,52 @@ pub struct Plan {
     pub pin: Pin,
 }
 
+impl Snapshot {
+    /// The route that a kernel without policy routing takes: the longest
+    /// prefix, then the lowest metric.
+    #[must_use]
+    pub fn route_to(&self, to: IpAddr) -> Option<&Entry> {
+        best(&self.routes, to)
+    }
+
+    /// The same among the routes that lead neither into the TAP nor into an
+    /// unplugged cable.
+    #[must_use]
+    pub fn route_outside(&self, to: IpAddr, tap: Option<u32>) -> Option<&Entry> {
+        let outside = self.routes.iter().filter(|entry| {
+            Some(entry.hop.interface) != tap && self.usable.contains(&entry.hop.interface)
+        });
+        best(outside, to)
+    }
+
+    /// The address of this machine that a packet to `to` carries when it takes
+    /// the best way outside the TAP.
+    #[must_use]
+    pub fn source_outside(&self, to: IpAddr, tap: Option<u32>) -> Option<IpAddr> {
+        let route = self.route_outside(to, tap)?;
+        if route.hop.source.is_some() {
+            return route.hop.source;
+        }
+        // An address of the network that the next hop is in; else one that
+        // reaches further than the link.
+        let next = route.hop.gateway.unwrap_or(to);
+        self.addresses
+            .iter()
+            .filter(|(interface, own)| {
+                *interface == route.hop.interface && own.address.is_ipv4() == to.is_ipv4()
+            })
+            .min_by_key(|(_, own)| (!own.contains(next), is_link_local(own.address)))
+            .map(|(_, own)| own.address)
+    }
+}
+
+fn best<'a>(routes: impl IntoIterator<Item = &'a Entry>, to: IpAddr) -> Option<&'a Entry> {
+    routes
+        .into_iter()
+        .filter(|entry| entry.destination.contains(to))
+        .min_by_key(|entry| (std::cmp::Reverse(entry.destination.length), entry.metric))
+}
+
 /// Compares a snapshot with the goal. `held` is the host route that this guard
 /// has added before; pins of other processes are not its to remove.
 #[must_use]
@@ -162,17 +208,14 @@ fn pin(snapshot: &Snapshot, goal: &Goal) -> Pin {
             interface: lookup.hop.interface,
         };
     }
-    // Longest prefix, then lowest metric, as the kernel decides; the TAP's
-    // routes and our own pin do not count, or the answer would depend on
-    // what we did last.
-    let best = snapshot
+    // The TAP's routes and our own pin do not count, or the answer would depend
+    // on what we did last.
+    let others = snapshot
         .routes
         .iter()
         .filter(|entry| !entry.ours && entry.hop.interface != goal.tap)
-        .filter(|entry| snapshot.usable.contains(&entry.hop.interface))
-        .filter(|entry| entry.destination.contains(goal.relay))
-        .min_by_key(|entry| (std::cmp::Reverse(entry.destination.length), entry.metric));
-    let Some(best) = best else {
+        .filter(|entry| snapshot.usable.contains(&entry.hop.interface));
+    let Some(best) = best(others, goal.relay) else {
         // A route of a form that the snapshot cannot tell, such as one with
         // several next hops; the kernel has chosen among them.
         return snapshot
@@ -279,6 +322,13 @@ pub fn overlap(snapshot: &Snapshot, goal: &Goal, lan: Prefix) -> Option<Overlap>
         .map(|(_, home)| home.network())
         .find(|home| home.contains(lan.address) || lan.contains(home.address))
         .map(|home| Overlap::HomeNetwork { lan, home })
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    }
 }
 
 fn is_host(prefix: Prefix) -> bool {
@@ -486,6 +536,32 @@ mod tests {
             local: false,
         });
         assert!(verify(&snapshot, &goal()).is_err());
+    }
+
+    #[test]
+    fn a_packet_outside_the_tap_carries_the_address_of_its_network() {
+        let mut snapshot = home();
+        snapshot.routes.push(entry("203.0.113.0/24", TAP, None, 0));
+        snapshot.usable.push(TAP);
+        snapshot.addresses = vec![
+            (TAP, prefix("203.0.113.9/24")),
+            (WIFI, prefix("169.254.7.7/16")),
+            (WIFI, prefix("fe80::1/64")),
+            (WIFI, prefix("10.1.1.1/24")),
+            (WIFI, prefix("192.168.1.50/24")),
+        ];
+        let source = |snapshot: &Snapshot, relay| snapshot.source_outside(ip(relay), Some(TAP));
+        assert_eq!(source(&snapshot, "203.0.113.5"), Some(ip("192.168.1.50")));
+        assert_eq!(
+            snapshot.route_to(ip("203.0.113.5")).unwrap().hop.interface,
+            TAP
+        );
+        // Without one of the router's network, one that reaches further.
+        snapshot.addresses.pop();
+        assert_eq!(source(&snapshot, "203.0.113.5"), Some(ip("10.1.1.1")));
+        assert_eq!(source(&snapshot, "2001:db8::1"), None);
+        snapshot.usable.clear();
+        assert_eq!(source(&snapshot, "203.0.113.5"), None);
     }
 
     #[test]

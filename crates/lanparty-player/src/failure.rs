@@ -60,6 +60,7 @@ impl From<RouteError> for Failure {
             RouteError::NotPermitted => ExitCode::Privilege,
             RouteError::Journal(_) => ExitCode::State,
             RouteError::System(_)
+            | RouteError::NoIp { .. }
             | RouteError::Switch { .. }
             | RouteError::Captured(_)
             | RouteError::Unsupported => ExitCode::Interface,
