@@ -103,14 +103,15 @@ mod tests {
         let Task::Main(join) = cli.task else {
             panic!("no main work");
         };
-        assert_eq!(join.player.member.relay, "r.example".parse().unwrap());
+        let place = join.player.member.place().unwrap_err();
+        assert!(place.to_string().contains("ca.der"), "{place}");
         assert_eq!(join.tap_name, "lanparty0");
     }
 
     #[test]
-    fn a_relay_and_a_room_are_required_only_for_joining() {
+    fn a_relay_or_an_invite_is_required_only_for_joining() {
         assert!(Cli::try_parse_from(["lanparty-client"]).is_err());
-        assert!(Cli::try_parse_from(["lanparty-client", "--relay", "r"]).is_err());
+        assert!(Cli::try_parse_from(["lanparty-client", "lanparty://r/R#aaaaaaa"]).is_ok());
         let cli = Cli::try_parse_from(["lanparty-client", "cleanup"]).unwrap();
         assert!(matches!(cli.task, Task::Command(Command::Cleanup { .. })));
     }

@@ -9,8 +9,9 @@ use lanparty_member_cli::{MemberArgs, Task};
 
 /// Puts the players of a room onto the LAN that this computer is wired to.
 ///
-/// A room without a key is open to whoever knows its name, and the relay can
-/// read what crosses it.
+/// With --new-room the room has a key: only who gets the invite can join, and
+/// the relay cannot read what crosses it. A room without a key is open to
+/// whoever knows its name, and the relay can read along.
 #[derive(Debug, Parser)]
 #[command(
     name = "lanparty-gateway",
@@ -26,6 +27,22 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Print the invite for the players again.
+    Invite(InviteArgs),
+    /// List who is in the room, who waits, and who is banned.
+    Peers(PeersArgs),
+    /// Put somebody out of the room; they may come back.
+    Kick(WhoArgs),
+    /// Put somebody out of the room, and keep their identity out.
+    Ban(WhoArgs),
+    /// Let a banned identity in again.
+    Unban(WhoArgs),
+    /// Let somebody in who waits for approval.
+    Approve(WhoArgs),
+    /// Turn somebody away who waits for approval.
+    Deny(WhoArgs),
+    /// Let newcomers wait for your approval, or not.
+    Approval(ApprovalArgs),
     /// Show how the gateway that runs on this computer is doing.
     Status(StatusArgs),
     /// Take back what a gateway that was killed left on this computer.
@@ -42,6 +59,58 @@ pub(crate) struct StatusArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct InviteArgs {
+    #[command(flatten)]
+    pub(crate) qr: QrArgs,
+    #[command(flatten)]
+    pub(crate) state: State,
+}
+
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct QrArgs {
+    /// Show the invite as a QR code too, also where no terminal is.
+    #[arg(long, conflicts_with = "no_qr", env = "LANPARTY_QR")]
+    pub(crate) qr: bool,
+    /// Show the invite as text only.
+    #[arg(long, env = "LANPARTY_NO_QR")]
+    pub(crate) no_qr: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PeersArgs {
+    /// Print JSON instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) state: State,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WhoArgs {
+    /// The peer's number, its name, or the first eight digits or more of its
+    /// identity, as `peers` shows them.
+    #[arg(value_name = "PEER|NAME|IDENTITY")]
+    pub(crate) who: String,
+    #[command(flatten)]
+    pub(crate) state: State,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApprovalArgs {
+    /// `on`: newcomers wait; who is in the room may stay. `off`: they do not.
+    #[arg(value_enum)]
+    pub(crate) required: Switch,
+    #[command(flatten)]
+    pub(crate) state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    On,
+    Off,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct State {
     /// Where the gateway's identity is kept; only this user may read it.
     /// Default: /var/lib/softlan-vpn/gateway for root, else
@@ -54,6 +123,19 @@ pub(crate) struct State {
 pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) member: MemberArgs,
+    /// Make a room with a key of its own, named by --room or at random, and
+    /// keep it; with the room kept already, join it.
+    #[arg(long, env = "LANPARTY_NEW_ROOM")]
+    pub(crate) new_room: bool,
+    /// Let newcomers wait until you approve them, from now on.
+    #[arg(long, env = "LANPARTY_REQUIRE_APPROVAL")]
+    pub(crate) require_approval: bool,
+    /// The file with the token by which the relay's operator lets you open
+    /// rooms, where one is needed.
+    #[arg(long, value_name = "FILE", env = "LANPARTY_CREATE_TOKEN_FILE")]
+    pub(crate) create_token_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) qr: QrArgs,
     /// The wired interface, or the bridge, that leads to the party's switch.
     #[arg(long, value_name = "INTERFACE", env = "LANPARTY_IFACE")]
     pub(crate) iface: String,
@@ -189,6 +271,11 @@ mod tests {
     fn the_documented_commands_parse() {
         for line in [
             "lanparty-gateway --relay relay.example --room ROOM1 --iface eth0",
+            "lanparty-gateway --relay relay.example --new-room --iface eth0 --require-approval",
+            "lanparty-gateway invite --no-qr",
+            "lanparty-gateway peers --json",
+            "lanparty-gateway kick alice",
+            "lanparty-gateway approval on --state-dir /tmp/x",
             "lanparty-gateway --relay 198.51.100.1:8443 --server-name lanparty-relay.local \
              --relay-ca-cert relay.der --room ROOM1 --iface eth0 --name host",
             "lanparty-gateway status --json --state-dir /tmp/x",
@@ -238,6 +325,9 @@ mod tests {
         for line in [
             "lanparty-gateway",
             "lanparty-gateway --relay r --room R",
+            "lanparty-gateway kick",
+            "lanparty-gateway approval maybe",
+            "lanparty-gateway invite --qr --no-qr",
             "lanparty-gateway --relay https://r --room R --iface e",
         ] {
             assert!(parse(line).is_err(), "{line}");

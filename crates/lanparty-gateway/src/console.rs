@@ -18,6 +18,7 @@ pub(crate) struct Console {
     room: String,
     interface: String,
     relay: String,
+    keyed: bool,
     /// Attempts to join since the last success.
     failures: u32,
     listing: String,
@@ -32,11 +33,12 @@ pub(crate) struct Player<'a> {
 }
 
 impl Console {
-    pub(crate) fn new(room: String, interface: String, relay: String) -> Self {
+    pub(crate) fn new(room: String, keyed: bool, interface: String, relay: String) -> Self {
         Self {
             room,
             interface,
             relay,
+            keyed,
             failures: 0,
             listing: String::new(),
         }
@@ -133,7 +135,11 @@ impl Console {
             again: membership.resumed,
         });
         if !membership.resumed {
-            say(Status::OpenRoom);
+            say(if self.keyed {
+                Status::SealedRoom
+            } else {
+                Status::OpenRoom
+            });
         }
     }
 

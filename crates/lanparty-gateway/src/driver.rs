@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use lanparty_client_core::{DisconnectCause, Effect, End, Readings, Session, SessionEvent};
-use lanparty_ctrl::{CloseCode, Role};
+use lanparty_ctrl::{CloseCode, PeerInfo, Role};
 use lanparty_lan::{FromLan, HostReach, Lan, LanPort, LinkEvent, Received};
 use lanparty_obs::DropReason;
 use lanparty_obs::diagnostics::MemberStatus;
@@ -24,11 +24,13 @@ use lanparty_transport::{CloseReason, ConnId, Event};
 use crate::bridge::{Alarm, Bridge, Output, ToRoom};
 use crate::console::{Console, Player, say};
 use crate::failure::Failure;
+use crate::hosting::Hosting;
 
 const LAN: Token = Token(1);
 const LINK: Token = Token(2);
 const SIGNALS: Token = Token(3);
 const STATUS: Token = Token(4);
+const REQUESTS: Token = Token(5);
 
 /// Packets read from the LAN at a time; each may be a superframe of 64 KB.
 const LAN_BATCH: usize = 4;
@@ -55,6 +57,7 @@ pub(crate) struct Gateway {
     bridge: Bridge,
     lan: Lan,
     status: AnswerSocket,
+    hosting: Hosting,
     signals: Signals,
     console: Console,
     /// The connection that the session knows.
@@ -74,6 +77,7 @@ impl Gateway {
         mut bridge: Bridge,
         lan: Lan,
         status: AnswerSocket,
+        hosting: Hosting,
         console: Console,
         reactor: &Reactor,
     ) -> std::io::Result<Self> {
@@ -86,6 +90,9 @@ impl Gateway {
         reactor.register(lan.frames_fd(), LAN, Interest::Read)?;
         reactor.register(lan.link_fd(), LINK, Interest::Read)?;
         reactor.register(&status, STATUS, Interest::Read)?;
+        for source in hosting.requests().sources() {
+            reactor.register(source, REQUESTS, Interest::Read)?;
+        }
         bridge.set_host(lan.mac(), lan.addresses());
         console.opened(lan.mac(), lan.addresses(), lan.host_reach());
         Ok(Self {
@@ -94,6 +101,7 @@ impl Gateway {
             bridge,
             lan,
             status,
+            hosting,
             signals,
             console,
             conn: None,
@@ -247,6 +255,7 @@ impl Gateway {
         self.console.event(&event);
         match event {
             SessionEvent::PeerJoined(info) => {
+                self.hosting.peer_joined(&info);
                 if let (Role::Client, Some(mac)) = (info.role, info.mac) {
                     self.bridge.player_joined(info.peer, mac, now);
                     self.members_changed = true;
@@ -259,12 +268,15 @@ impl Gateway {
             }
             SessionEvent::Ended(End::Left) => self.end(Ok(())),
             SessionEvent::Ended(end) => self.end(Err(Failure::Ended(end))),
-            SessionEvent::Joined(_) => self.bridge.joined(),
+            SessionEvent::Joined(_) => {
+                self.bridge.joined();
+                self.hosting.joined();
+            }
+            SessionEvent::Asking(asking) => self.hosting.asked(*asking),
             SessionEvent::GatewayPresent(_)
             | SessionEvent::GatewayGone
             | SessionEvent::PolicyChanged(_)
             | SessionEvent::AwaitingApproval
-            | SessionEvent::Asking(_)
             | SessionEvent::Lost { .. }
             | SessionEvent::Retrying { .. }
             | SessionEvent::RelayRestarting { .. }
@@ -414,7 +426,13 @@ impl App for Gateway {
     fn transport_event(&mut self, cx: &mut Context<'_>, event: Event) {
         let current = |conn: ConnId| self.conn == Some(conn);
         match event {
-            Event::Connected { conn, exporter, .. } if current(conn) => {
+            Event::Connected {
+                conn,
+                exporter,
+                identity,
+                ..
+            } if current(conn) => {
+                self.hosting.relay_shown(identity);
                 let budget = self.max_datagram(cx);
                 self.session.connected(&exporter, budget, cx.now);
             }
@@ -451,6 +469,20 @@ impl App for Gateway {
             STATUS => {
                 let status = self.member_status(cx);
                 self.status.answer_all(status);
+            }
+            REQUESTS => {
+                let Self {
+                    hosting,
+                    session,
+                    bridge,
+                    ..
+                } = self;
+                let addresses = |info: &PeerInfo| {
+                    let mac = info.mac.into_iter();
+                    mac.flat_map(|mac| bridge.addresses_of(mac, cx.now))
+                        .collect()
+                };
+                hosting.answer_all(session, &addresses);
             }
             _ => {}
         }

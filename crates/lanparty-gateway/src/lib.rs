@@ -2,16 +2,22 @@
 //!
 //! [`bridge`] decides about frames, `driver` moves them between the LAN
 //! (lanparty-lan), the session (lanparty-client-core) and the relay
-//! (lanparty-transport), `console` talks to the host.
+//! (lanparty-transport), `console` talks to the host, `access` does what the
+//! host's `commands` ask for, `room` and `invite` keep the key and hand it on.
 
 #![forbid(unsafe_code)]
 
+mod access;
 pub mod bridge;
 mod cli;
+mod commands;
 mod console;
 mod driver;
 mod failure;
+mod hosting;
+mod invite;
 mod refresh;
+mod room;
 mod run;
 
 use std::process::ExitCode;

@@ -1,14 +1,15 @@
 //! From the command line to the running gateway.
 
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lanparty_client_core::{Session, SessionConfig, Splitter, rules_of, sign_card};
-use lanparty_ctrl::{Access, DisplayName, Role, RoomId};
+use lanparty_ctrl::{CreateToken, DisplayName, Role, RoomId};
 use lanparty_lan::{Lan, LanOptions, LanPort};
 use lanparty_member_cli::Task;
 use lanparty_obs::diagnostics::MemberStatus;
+use lanparty_os::answer_socket::requests::RequestSocket;
 use lanparty_os::answer_socket::{self, AnswerSocket, AskError};
 use lanparty_os::lock::Lock;
 use lanparty_os::{capabilities, private_file, state_dir};
@@ -19,11 +20,16 @@ use lanparty_transport::{
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use crate::access::Host;
 use crate::bridge::Bridge;
-use crate::cli::{Cli, Command, LogFormat, Run, State, StatusArgs};
-use crate::console::{Console, say};
+use crate::cli::{Cli, Command, LogFormat, PeersArgs, Run, State, StatusArgs, Switch, WhoArgs};
+use crate::commands::{self, Request};
+use crate::console::{Console, complain, say};
 use crate::driver::{Gateway, Relay};
 use crate::failure::Failure;
+use crate::hosting::Hosting;
+use crate::invite::{self, Inviting};
+use crate::room;
 
 const LOCK: &str = "gateway.lock";
 const SOCKET: &str = "gateway.sock";
@@ -32,6 +38,17 @@ const SEED: &str = "device-seed";
 /// Does what the command line says.
 pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
     match cli.task {
+        Task::Command(Command::Invite(args)) => invite::show(&args, &open_state(&args.state)?),
+        Task::Command(Command::Peers(args)) => show_peers(&args),
+        Task::Command(Command::Kick(args)) => command(args, |who| Request::Kick { who }),
+        Task::Command(Command::Ban(args)) => command(args, |who| Request::Ban { who }),
+        Task::Command(Command::Unban(args)) => command(args, |who| Request::Unban { who }),
+        Task::Command(Command::Approve(args)) => command(args, |who| Request::Approve { who }),
+        Task::Command(Command::Deny(args)) => command(args, |who| Request::Deny { who }),
+        Task::Command(Command::Approval(args)) => {
+            let required = args.required == Switch::On;
+            tell(&args.state, &Request::Approval { required })
+        }
         Task::Command(Command::Status(args)) => show_status(&args),
         Task::Command(Command::Cleanup(state)) => clean_up(&state),
         Task::Main(run) => bridge(run),
@@ -42,6 +59,9 @@ fn bridge(args: Run) -> Result<(), Failure> {
     start_log(args.log_format);
     let policy = args.policy.room_policy().map_err(Failure::Policy)?;
     let member = &args.member;
+    if let Some(warning) = member.warning() {
+        complain(warning);
+    }
     let place = member.place()?;
     let name = member.name(Role::Gateway)?;
     let directory = open_state(&args.state)?;
@@ -54,6 +74,8 @@ fn bridge(args: Run) -> Result<(), Failure> {
         &directory,
         &mut rng,
     )?;
+    let create_token = args.create_token_file.as_deref().map(create_token);
+    let create_token = create_token.transpose()?;
 
     // Before the room hears of us: a gateway without a LAN helps nobody.
     let lan = Lan::open(&LanOptions {
@@ -68,6 +90,7 @@ fn bridge(args: Run) -> Result<(), Failure> {
     let room_id = RoomId::derive(&room, admission.as_ref());
     let identity =
         MemberIdentity::derive(&DeviceSeed(seed), &room_id.0).map_err(Failure::Identity)?;
+    let host = Host::load(&directory, room_id, args.require_approval)?;
     let mac = Some(lan.mac());
     let card = sign_card(
         identity.public_key(),
@@ -96,27 +119,45 @@ fn bridge(args: Run) -> Result<(), Failure> {
     let system = |what| move |error| Failure::System(what, error);
     let mut reactor = Reactor::new().map_err(system("set up the event loop"))?;
     let now = reactor.now();
-    let console = Console::new(room.to_string(), args.iface, place.relay.to_string());
+    let console = Console::new(
+        room.to_string(),
+        key.is_some(),
+        args.iface,
+        place.relay.to_string(),
+    );
     let mut bridge = Bridge::new(rules_of(&policy), StdRng::from_rng(&mut rng), now);
     bridge.set_refresh_interval(Duration::from_secs(args.cam_refresh.into()));
     let config = SessionConfig {
         role: Role::Gateway,
-        room,
-        key: None,
-        create_token: None,
+        room: room.clone(),
+        key: key.clone(),
+        create_token,
         mac,
         name,
         agent: agent(),
         card,
         policy,
-        access: Access::default(),
+        access: host.access(),
     };
     let session = Session::new(config, rng, now);
     let path = directory.join(SOCKET);
     let status =
         AnswerSocket::bind(&path).map_err(|source| Failure::LocalSocket { path, source })?;
-    let mut gateway = Gateway::new(relay, session, bridge, lan, status, console, &reactor)
-        .map_err(system("set up the event loop"))?;
+    let path = directory.join(commands::SOCKET);
+    let requests =
+        RequestSocket::bind(&path).map_err(|source| Failure::LocalSocket { path, source })?;
+    let inviting = Inviting {
+        relay: place.relay,
+        server_name: place.server_name,
+        trust: place.trust,
+        room,
+        key,
+    };
+    let hosting = Hosting::new(inviting, directory, args.qr, host, requests);
+    let mut gateway = Gateway::new(
+        relay, session, bridge, lan, status, hosting, console, &reactor,
+    )
+    .map_err(system("set up the event loop"))?;
     if let Err(error) = capabilities::drop_all_but(&[]) {
         tracing::warn!(%error, "running with more rights than needed");
     }
@@ -134,15 +175,49 @@ fn open_state(state: &State) -> Result<PathBuf, Failure> {
 fn clean_up(state: &State) -> Result<(), Failure> {
     let directory = open_state(state)?;
     let _lock = Lock::acquire(&directory.join(LOCK))?;
-    let socket = directory.join(SOCKET);
-    match std::fs::remove_file(&socket) {
-        Ok(()) => say("removed the socket of a gateway that was killed"),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            say("nothing of a gateway is left on this computer");
+    let mut found = false;
+    for socket in [SOCKET, commands::SOCKET] {
+        match std::fs::remove_file(directory.join(socket)) {
+            Ok(()) => found = true,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Failure::System("remove the socket", error)),
         }
-        Err(error) => return Err(Failure::System("remove the socket", error)),
+    }
+    say(if found {
+        "removed the sockets of a gateway that was killed"
+    } else {
+        "nothing of a gateway is left on this computer"
+    });
+    Ok(())
+}
+
+fn show_peers(args: &PeersArgs) -> Result<(), Failure> {
+    let peers = commands::tell(&open_state(&args.state)?, &Request::Peers)?;
+    if args.json {
+        say(peers.json()?);
+    } else {
+        say(peers);
     }
     Ok(())
+}
+
+fn command(args: WhoArgs, request: impl FnOnce(String) -> Request) -> Result<(), Failure> {
+    tell(&args.state, &request(args.who))
+}
+
+fn tell(state: &State, request: &Request) -> Result<(), Failure> {
+    say(commands::tell(&open_state(state)?, request)?);
+    Ok(())
+}
+
+fn create_token(path: &Path) -> Result<CreateToken, Failure> {
+    let wrong = |reason: String| Failure::CreateToken {
+        path: path.to_owned(),
+        reason,
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    let token: Result<CreateToken, _> = text.trim().parse();
+    token.map_err(|error| wrong(error.to_string()))
 }
 
 fn show_status(args: &StatusArgs) -> Result<(), Failure> {

@@ -1,21 +1,57 @@
 //! The flags themselves.
 
-use std::fs;
-use std::io;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, Command, FromArgMatches};
 use lanparty_ctrl::room::RoomCodeError;
 use lanparty_ctrl::{DisplayName, Role, RoomCode, hex};
-use lanparty_net::RelayEndpoint;
+use lanparty_net::{Invite, InviteError, RelayEndpoint};
 use lanparty_obs::ExitCode;
+use lanparty_seal::RoomKey;
 use lanparty_transport::{Identity, ServerTrust, TlsSetupError};
+use zeroize::Zeroizing;
+
+use crate::entry::{Entry, Place};
+use crate::secret::Secret;
+
+/// More than an invite or a key has; another file was named by mistake.
+const MAX_SECRET_FILE: u64 = 4096;
+
+/// How a member finds its room, and its name there.
+#[derive(Clone, Debug)]
+pub struct MemberArgs {
+    flags: Flags,
+    /// Whether the invite's text stood on the command line.
+    in_sight: bool,
+}
 
 #[derive(Clone, Debug, Args)]
-pub struct MemberArgs {
+struct Flags {
+    /// The host's invite, which says all that is needed. Other users of this
+    /// computer can see it here; the other ways to give it are hidden.
+    #[arg(value_name = "INVITE")]
+    pasted: Option<Secret>,
+    /// The host's invite.
+    #[arg(
+        long,
+        value_name = "INVITE",
+        env = "LANPARTY_INVITE",
+        hide_env_values = true
+    )]
+    invite: Option<Secret>,
+    /// The file with the host's invite; - is standard input.
+    #[arg(long, value_name = "FILE", env = "LANPARTY_INVITE_FILE")]
+    invite_file: Option<PathBuf>,
+    /// Ask for the host's invite, without showing what is typed.
+    #[arg(long)]
+    ask_invite: bool,
     /// The relay: a name or an address, with :PORT where it is not 443.
     #[arg(long, value_name = "HOST[:PORT]", env = "LANPARTY_RELAY")]
-    pub relay: RelayEndpoint,
+    relay: Option<RelayEndpoint>,
     /// The name in the relay's certificate, where it is not that of --relay.
     #[arg(long, value_name = "NAME", env = "LANPARTY_SERVER_NAME")]
     server_name: Option<String>,
@@ -35,17 +71,48 @@ pub struct MemberArgs {
     relay_pin: Vec<Identity>,
     /// The room's code: up to 32 of A-Z a-z 0-9 - _
     #[arg(long, value_name = "CODE", env = "LANPARTY_ROOM")]
-    room: String,
+    room: Option<String>,
+    /// The file with the room's key, 64 hexadecimal digits. Without one the
+    /// room is open.
+    #[arg(long, value_name = "FILE", env = "LANPARTY_ROOM_KEY_FILE")]
+    room_key_file: Option<PathBuf>,
     /// What the others in the room see. Default: this computer's name.
     #[arg(long, value_name = "NAME", env = "LANPARTY_NAME")]
     name: Option<String>,
 }
 
+/// The ways to give an invite.
+const INVITED: [&str; 4] = ["pasted", "invite", "invite_file", "ask_invite"];
+/// What an invite says, each as the argument's name and the flag.
+const SPELT_OUT: [(&str, &str); 6] = [
+    ("relay", "--relay"),
+    ("server_name", "--server-name"),
+    ("relay_ca_cert", "--relay-ca-cert"),
+    ("relay_pin", "--relay-pin"),
+    ("room", "--room"),
+    ("room_key_file", "--room-key-file"),
+];
+
 /// Flags that were understood but cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum MemberArgsError {
+    #[error("which room? Paste the host's invite, or give --relay and --room")]
+    NoRoom,
     #[error("--room cannot be used: {0}")]
     Room(#[from] RoomCodeError),
+    #[error("{0}")]
+    Invite(#[from] InviteError),
+    #[error("the invite names a room that cannot be: {0}; ask the host for another invite")]
+    InvitedRoom(#[source] RoomCodeError),
+    #[error("{} cannot be read as an invite: {reason}; check --invite-file", path.display())]
+    InviteFile { path: PathBuf, reason: io::Error },
+    #[error("the invite could not be asked for: {0}; give it with --invite-file")]
+    Prompt(#[source] io::Error),
+    #[error(
+        "{} holds no room key: {reason}; it must have 64 hexadecimal digits, check --room-key-file",
+        path.display()
+    )]
+    RoomKey { path: PathBuf, reason: io::Error },
     #[error("--name {name:?} cannot be shown to others: {reason}")]
     Name { name: String, reason: String },
     #[error(
@@ -63,24 +130,72 @@ impl MemberArgsError {
     #[must_use]
     pub const fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Room(_) | Self::Name { .. } => ExitCode::Configuration,
+            Self::NoRoom => ExitCode::Usage,
+            Self::Room(_)
+            | Self::Invite(_)
+            | Self::InvitedRoom(_)
+            | Self::InviteFile { .. }
+            | Self::Prompt(_)
+            | Self::RoomKey { .. }
+            | Self::Name { .. } => ExitCode::Configuration,
             Self::Certificate { .. } | Self::Trust(_) => ExitCode::Certificate,
         }
     }
 }
 
 impl MemberArgs {
-    /// The name that the relay's certificate must have.
-    #[must_use]
-    pub fn server_name(&self) -> String {
-        let chosen = self.server_name.clone();
-        chosen.unwrap_or_else(|| self.relay.server_name())
+    /// What the flags or the invite say. May ask the user for the invite, so
+    /// it is for calling once.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or what was given cannot be used.
+    pub fn place(&self) -> Result<Place, MemberArgsError> {
+        let flags = &self.flags;
+        if let Some(text) = self.invite_text()? {
+            return Place::of_invite(&text.text().parse()?);
+        }
+        let relay = flags.relay.clone().ok_or(MemberArgsError::NoRoom)?;
+        let room: Option<RoomCode> = match &flags.room {
+            Some(code) => Some(code.parse()?),
+            None => None,
+        };
+        Ok(Place {
+            server_name: flags
+                .server_name
+                .clone()
+                .unwrap_or_else(|| relay.server_name()),
+            trust: self.trust()?,
+            relay,
+            room,
+            key: flags.room_key_file.as_deref().map(read_key).transpose()?,
+            certificate: flags.relay_ca_cert.clone(),
+        })
     }
 
+    /// What the flags or the invite say, where they must name a room. May ask
+    /// the user for the invite, so it is for calling once.
+    ///
     /// # Errors
-    /// When this is no room's code.
-    pub fn room(&self) -> Result<RoomCode, MemberArgsError> {
-        Ok(self.room.parse()?)
+    /// When no room is named, a file cannot be read, or what was given cannot
+    /// be used.
+    pub fn entry(&self) -> Result<Entry, MemberArgsError> {
+        self.place()?.entry()
+    }
+
+    /// What the user should know about how the invite was given: a sentence
+    /// for standard error.
+    #[must_use]
+    pub fn warning(&self) -> Option<&'static str> {
+        let invites = [&self.flags.pasted, &self.flags.invite];
+        let with_key = invites
+            .into_iter()
+            .flatten()
+            .filter_map(|invite| invite.text().parse::<Invite>().ok())
+            .any(|invite| invite.key().is_some());
+        (self.in_sight && with_key).then_some(
+            "note: the invite stands on the command line, where other users of this computer can read it while this program runs, \
+             and where the shell's history keeps it. --ask-invite, --invite-file and the variable LANPARTY_INVITE hide it from them.",
+        )
     }
 
     /// The chosen name must be right; the computer's own is only a default,
@@ -95,42 +210,157 @@ impl MemberArgs {
                 reason: format!("{error}"),
             })
         };
-        if let Some(name) = &self.name {
+        if let Some(name) = &self.flags.name {
             return parse(name);
         }
-        let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        Ok(DisplayName::lossy(host.trim_end(), &parse(role.word())?))
+        let host = gethostname::gethostname();
+        Ok(DisplayName::lossy(
+            &host.to_string_lossy(),
+            &parse(role.word())?,
+        ))
     }
 
-    /// Whom to take for the relay.
-    ///
-    /// # Errors
-    /// When the certificate's file cannot be read.
-    pub fn trust(&self) -> Result<ServerTrust, MemberArgsError> {
-        if let Some(path) = &self.relay_ca_cert {
+    fn invite_text(&self) -> Result<Option<Secret>, MemberArgsError> {
+        let flags = &self.flags;
+        if let Some(text) = flags.pasted.as_ref().or(flags.invite.as_ref()) {
+            return Ok(Some(text.clone()));
+        }
+        if let Some(path) = &flags.invite_file {
+            let text = read_secret(path).map_err(|reason| MemberArgsError::InviteFile {
+                path: path.clone(),
+                reason,
+            })?;
+            return Ok(Some(text));
+        }
+        if flags.ask_invite {
+            let text = rpassword::prompt_password("Invite (not shown): ");
+            return Ok(Some(Secret::new(text.map_err(MemberArgsError::Prompt)?)));
+        }
+        Ok(None)
+    }
+
+    /// Whom to take for the relay, by the flags.
+    fn trust(&self) -> Result<ServerTrust, MemberArgsError> {
+        if let Some(path) = &self.flags.relay_ca_cert {
             let der = fs::read(path).map_err(|reason| MemberArgsError::Certificate {
                 path: path.clone(),
                 reason,
             })?;
             return Ok(ServerTrust::certificate(der));
         }
-        if self.relay_pin.is_empty() {
+        if self.flags.relay_pin.is_empty() {
             return Ok(ServerTrust::SystemRoots);
         }
-        Ok(ServerTrust::Pin(self.relay_pin.clone()))
+        Ok(ServerTrust::Pin(self.flags.relay_pin.clone()))
+    }
+}
+
+impl Args for MemberArgs {
+    fn augment_args(command: Command) -> Command {
+        Flags::augment_args(command)
     }
 
-    /// What to say when the transport cannot use that trust.
-    #[must_use]
-    pub fn unusable_trust(&self, error: TlsSetupError) -> MemberArgsError {
-        match &self.relay_ca_cert {
-            Some(path) => MemberArgsError::Certificate {
-                path: path.clone(),
-                reason: io::Error::other(error.to_string()),
-            },
-            None => MemberArgsError::Trust(error),
-        }
+    fn augment_args_for_update(command: Command) -> Command {
+        Flags::augment_args_for_update(command)
     }
+}
+
+/// An invite replaces the flags that say the same, and the command line the
+/// environment, of which clap's own conflicts know nothing.
+impl FromArgMatches for MemberArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let source = |name: &str| matches.value_source(name);
+        let typed = |name: &str| source(name) == Some(ValueSource::CommandLine);
+        let set = |name: &str| source(name) == Some(ValueSource::EnvVariable);
+        let in_sight = typed("pasted") || typed("invite");
+        let mut flags = Flags::from_arg_matches(matches)?;
+
+        let conflict = |message: String| clap::Error::raw(ErrorKind::ArgumentConflict, message);
+        let typed_invites = INVITED.into_iter().filter(|name| typed(name)).count();
+        let typed_flag = SPELT_OUT.into_iter().find(|(name, _)| typed(name));
+        let (invited, spelt_out) = if typed_invites > 0 {
+            (true, typed_flag)
+        } else if typed_flag.is_some() {
+            (false, None)
+        } else {
+            let invited = INVITED.into_iter().any(set);
+            (invited, SPELT_OUT.into_iter().find(|(name, _)| set(name)))
+        };
+        if let (true, Some((_, flag))) = (invited, spelt_out) {
+            return Err(conflict(format!(
+                "the invite says what {flag} says; leave one of them out\n"
+            )));
+        }
+        if typed_invites > 1 || (typed_invites == 0 && set("invite") && set("invite_file")) {
+            return Err(conflict("more than one invite was given\n".to_owned()));
+        }
+        if invited {
+            flags.leave_out_environment(typed_invites > 0, &typed);
+        } else {
+            flags = Flags {
+                pasted: None,
+                invite: None,
+                invite_file: None,
+                ask_invite: false,
+                ..flags
+            };
+            if flags.relay.is_none() {
+                return Err(clap::Error::raw(
+                    ErrorKind::MissingRequiredArgument,
+                    "where to? Paste the host's invite, or give --relay and --room\n",
+                ));
+            }
+        }
+        Ok(Self { flags, in_sight })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Flags {
+    /// An invite was given: what the environment says of the same things does
+    /// not count, nor its invite beside one that was typed.
+    fn leave_out_environment(&mut self, typed_invite: bool, typed: &impl Fn(&str) -> bool) {
+        if typed_invite && !typed("invite") {
+            self.invite = None;
+        }
+        if typed_invite && !typed("invite_file") {
+            self.invite_file = None;
+        }
+        self.relay = None;
+        self.server_name = None;
+        self.relay_ca_cert = None;
+        self.relay_pin.clear();
+        self.room = None;
+        self.room_key_file = None;
+    }
+}
+
+fn read_key(path: &Path) -> Result<RoomKey, MemberArgsError> {
+    let wrong = |reason| MemberArgsError::RoomKey {
+        path: path.to_owned(),
+        reason,
+    };
+    let text = read_secret(path).map_err(wrong)?;
+    hex::decode_array(text.text())
+        .map(RoomKey::from_bytes)
+        .ok_or_else(|| wrong(io::ErrorKind::InvalidData.into()))
+}
+
+fn read_secret(path: &Path) -> io::Result<Secret> {
+    let mut text = Zeroizing::new(String::new());
+    let read = |input: &mut dyn io::Read, text: &mut String| {
+        input.take(MAX_SECRET_FILE).read_to_string(text)
+    };
+    if path == Path::new("-") {
+        read(&mut io::stdin().lock(), &mut text)?;
+    } else {
+        read(&mut File::open(path)?, &mut text)?;
+    }
+    Ok(Secret::new(std::mem::take(&mut text)))
 }
 
 fn pin(text: &str) -> Result<Identity, String> {
@@ -140,57 +370,4 @@ fn pin(text: &str) -> Result<Identity, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-
-    #[derive(Debug, Parser)]
-    struct Line {
-        #[command(flatten)]
-        member: MemberArgs,
-    }
-
-    fn parse(extra: &[&str]) -> Result<MemberArgs, clap::Error> {
-        let base = ["program", "--relay", "relay.example", "--room", "ROOM1"];
-        Line::try_parse_from(base.iter().chain(extra)).map(|line| line.member)
-    }
-
-    #[test]
-    fn trust_comes_from_the_file_the_pins_or_the_system() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("relay.der");
-        fs::write(&file, "DER").unwrap();
-        let trust = |extra: &[&str]| parse(extra).unwrap().trust();
-        assert!(matches!(trust(&[]), Ok(ServerTrust::SystemRoots)));
-        let (one, two) = ("ab".repeat(32), "cd".repeat(32));
-        let pins = trust(&["--relay-pin", &one, "--relay-pin", &two]).unwrap();
-        assert!(
-            matches!(&pins, ServerTrust::Pin(pins) if pins[..] == [Identity([0xAB; 32]), Identity([0xCD; 32])]),
-            "{pins:?}"
-        );
-        let path = file.to_str().unwrap();
-        assert!(!matches!(
-            trust(&["--relay-ca-cert", path]),
-            Err(_) | Ok(ServerTrust::SystemRoots | ServerTrust::Pin(_))
-        ));
-        let error = trust(&["--relay-ca-cert", "/nosuch.der"]).unwrap_err();
-        assert_eq!(error.exit_code(), ExitCode::Certificate);
-        assert!(error.to_string().contains("/nosuch.der"), "{error}");
-    }
-
-    #[test]
-    fn a_wrong_pin_and_two_kinds_of_trust_are_refused_at_once() {
-        assert!(parse(&["--relay-pin", "00"]).is_err());
-        let pin = "ab".repeat(32);
-        assert!(parse(&["--relay-pin", &pin, "--relay-ca-cert", "a.der"]).is_err());
-    }
-
-    #[test]
-    fn a_chosen_name_is_checked_and_the_default_always_works() {
-        assert_eq!(parse(&[]).unwrap().server_name(), "relay.example");
-        assert!(parse(&[]).unwrap().name(Role::Client).is_ok());
-        let error = parse(&["--name", "a\nb"]).unwrap().name(Role::Client);
-        assert_eq!(error.unwrap_err().exit_code(), ExitCode::Configuration);
-    }
-}
+mod tests;

@@ -17,6 +17,8 @@ pub enum Status<'a> {
     },
     /// The room has no key.
     OpenRoom,
+    /// The room has a key.
+    SealedRoom,
     /// No gateway is in the room that was just joined.
     NoGatewayYet,
     PeerPresent {
@@ -71,6 +73,9 @@ impl fmt::Display for Status<'_> {
             }
             Self::OpenRoom => f.write_str(
                 "this room has no key: whoever knows its name can join it, and the relay can read it",
+            ),
+            Self::SealedRoom => f.write_str(
+                "this room is sealed: only who has its invite can join it, and the relay cannot read it",
             ),
             Self::NoGatewayYet => f.write_str(
                 "no gateway is in the room yet, so the players are among themselves",

@@ -4,12 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
 use lanparty_client_route::plan::Overlap;
-use lanparty_ctrl::{DisplayName, Role, RoomCode};
-use lanparty_net::RelayEndpoint;
+use lanparty_ctrl::{DisplayName, Role};
+use lanparty_member_cli::Entry;
 use lanparty_obs::ExitCode;
 use lanparty_os::Prefix;
 use lanparty_proto::MacAddr;
-use lanparty_transport::ServerTrust;
 
 use crate::address::Addressing;
 use crate::cli::PlayerArgs;
@@ -19,10 +18,7 @@ use crate::failure::{Failure, OrExit as _};
 /// Everything that a person chose.
 #[derive(Debug)]
 pub struct Settings {
-    pub relay: RelayEndpoint,
-    pub server_name: String,
-    pub trust: ServerTrust,
-    pub room: RoomCode,
+    pub entry: Entry,
     pub mac: Option<MacAddr>,
     pub addressing: Addressing,
     pub name: DisplayName,
@@ -53,10 +49,7 @@ impl Settings {
             None => otherwise,
         };
         Ok(Self {
-            server_name: member.server_name(),
-            trust: member.trust()?,
-            relay: member.relay.clone(),
-            room: member.room()?,
+            entry: member.entry()?,
             mac,
             addressing,
             name: member.name(Role::Client)?,

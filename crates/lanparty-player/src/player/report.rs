@@ -35,7 +35,11 @@ impl<P: Platform> Player<P> {
                     self.say(Status::NoGatewayYet);
                 }
                 if !self.ever_joined {
-                    self.say(Status::OpenRoom);
+                    self.say(if self.settings.entry.key.is_some() {
+                        Status::SealedRoom
+                    } else {
+                        Status::OpenRoom
+                    });
                 }
             }
             SessionEvent::PeerJoined(peer) => self.say(Status::PeerPresent {

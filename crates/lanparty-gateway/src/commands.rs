@@ -1,0 +1,145 @@
+//! What the host can tell a running gateway to do, and what it answers.
+
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::path::Path;
+
+use lanparty_ctrl::{Identity, Role};
+use lanparty_os::answer_socket::{AskError, requests};
+use lanparty_proto::MacAddr;
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+
+/// The socket's name in the state directory.
+pub(crate) const SOCKET: &str = "host.sock";
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Request {
+    Peers,
+    Kick { who: String },
+    Ban { who: String },
+    Unban { who: String },
+    Approve { who: String },
+    Deny { who: String },
+    Approval { required: bool },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Answer {
+    Peers(Box<Peers>),
+    Done(String),
+    Refused(String),
+}
+
+/// Everybody whom the host may want to name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Peers {
+    pub(crate) room: String,
+    pub(crate) keyed: bool,
+    pub(crate) approval: bool,
+    pub(crate) members: Vec<Member>,
+    pub(crate) asking: Vec<Known>,
+    pub(crate) approved: Vec<Known>,
+    pub(crate) banned: Vec<Known>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Member {
+    pub(crate) peer: u16,
+    pub(crate) role: Role,
+    pub(crate) name: String,
+    pub(crate) mac: Option<MacAddr>,
+    pub(crate) addresses: Vec<IpAddr>,
+    pub(crate) identity: Identity,
+}
+
+/// Somebody who need not be in the room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Known {
+    pub(crate) name: String,
+    pub(crate) identity: Identity,
+}
+
+/// Tells the gateway that runs with this state directory.
+pub(crate) fn tell(directory: &Path, request: &Request) -> Result<Answer, Failure> {
+    let path = directory.join(SOCKET);
+    let answer = requests::request(&path, request).map_err(|error| match error {
+        AskError::NoAnswer(source) => Failure::NoGateway { path, source },
+        AskError::Unreadable(error) => Failure::Answer(error),
+    })?;
+    match answer {
+        Answer::Refused(sentence) => Err(Failure::Refused(sentence)),
+        answer @ (Answer::Peers(_) | Answer::Done(_)) => Ok(answer),
+    }
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Result<String, Failure> {
+        match self {
+            Self::Peers(peers) => serde_json::to_string_pretty(peers),
+            Self::Done(_) | Self::Refused(_) => serde_json::to_string_pretty(self),
+        }
+        .map_err(|error| Failure::System("write JSON", io::Error::other(error)))
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Peers(peers) => write!(f, "{peers}"),
+            Self::Done(sentence) | Self::Refused(sentence) => f.write_str(sentence),
+        }
+    }
+}
+
+impl fmt::Display for Peers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = if self.keyed {
+            "sealed with a key"
+        } else {
+            "without a key"
+        };
+        let newcomers = if self.approval {
+            "newcomers need your approval"
+        } else {
+            "newcomers come in by themselves"
+        };
+        writeln!(f, "room {}, {key}; {newcomers}", self.room)?;
+        if self.members.is_empty() {
+            writeln!(f, "nobody else is in the room")?;
+        }
+        for member in &self.members {
+            write!(
+                f,
+                "  {:<5} {:<7} {} ",
+                member.peer,
+                member.role.word(),
+                member.name
+            )?;
+            if let Some(mac) = member.mac {
+                write!(f, " {mac}")?;
+            }
+            for address in &member.addresses {
+                write!(f, " {address}")?;
+            }
+            writeln!(f, "  identity {:.8}", member.identity)?;
+        }
+        for (title, list) in [
+            ("waiting for your approval:", &self.asking),
+            ("approved:", &self.approved),
+            ("banned:", &self.banned),
+        ] {
+            if !list.is_empty() {
+                writeln!(f, "{title}")?;
+            }
+            for known in list {
+                writeln!(f, "  {}  identity {:.8}", known.name, known.identity)?;
+            }
+        }
+        Ok(())
+    }
+}
