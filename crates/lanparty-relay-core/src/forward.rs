@@ -60,9 +60,52 @@ enum Route {
 #[derive(Clone, Copy, Debug)]
 enum View<'a> {
     Frame(&'a [u8]),
-    /// A piece of a frame: only the Ethernet header says anything for sure.
-    /// The receivers apply the rest of the policy to the whole.
-    Piece(Fragment<'a>),
+    /// Of a piece of a frame, and of a sealed one, only the Ethernet header
+    /// says anything for sure. The receivers apply the rest of the policy to
+    /// the whole.
+    Header {
+        ethernet: EthernetHeader,
+        /// Where what we see ends in the frame as it was before sealing.
+        end: usize,
+    },
+}
+
+/// Reads as much of a frame as a relay can.
+fn view(kind: Kind, body: &[u8]) -> Result<View<'_>, DropReason> {
+    match kind {
+        Kind::Frame => Ok(View::Frame(body)),
+        Kind::Fragment => piece(body, 0),
+        Kind::SealedFrame => {
+            let frame = body.get(overlay::SEALED_LEN..).ok_or(DropReason::Runt)?;
+            let (ethernet, payload) = EthernetHeader::parse(frame).map_err(|_| DropReason::Runt)?;
+            let clear_len = payload.len().checked_sub(overlay::TAG_LEN);
+            let clear_len = clear_len.ok_or(DropReason::Runt)?;
+            let end = ethernet::HEADER_LEN.saturating_add(clear_len);
+            Ok(View::Header { ethernet, end })
+        }
+        Kind::SealedFragment => {
+            let body = body.get(overlay::SEALED_LEN..).ok_or(DropReason::Runt)?;
+            piece(body, overlay::TAG_LEN)
+        }
+        Kind::Probe => Err(DropReason::Probe),
+    }
+}
+
+/// `tag_len`: what the end of the whole frame has that the frame before
+/// sealing had not.
+fn piece(body: &[u8], tag_len: usize) -> Result<View<'_>, DropReason> {
+    let fragment = Fragment::parse(body).map_err(|_| DropReason::FragmentHeader)?;
+    if fragment.header.relay_id_space {
+        return Err(DropReason::FragmentHeader);
+    }
+    let (ethernet, _) = EthernetHeader::parse(fragment.ethernet).map_err(|_| DropReason::Runt)?;
+    let end = fragment
+        .header
+        .byte_offset()
+        .saturating_add(fragment.payload.len())
+        .saturating_sub(tag_len)
+        .saturating_add(ethernet::HEADER_LEN);
+    Ok(View::Header { ethernet, end })
 }
 
 impl Room {
@@ -79,18 +122,16 @@ impl Room {
         if header.source != sender {
             return Err(DropReason::SourceId);
         }
-        let view = match header.kind {
-            Kind::Frame => View::Frame(body),
-            Kind::Fragment => {
-                let fragment = Fragment::parse(body).map_err(|_| DropReason::FragmentHeader)?;
-                if fragment.header.relay_id_space {
-                    return Err(DropReason::FragmentHeader);
-                }
-                View::Piece(fragment)
+        match (header.kind, self.keyed) {
+            (Kind::Probe, _) => return self.decide_probe(header, body, limits, now, targets),
+            (Kind::Frame | Kind::Fragment, true) => return Err(DropReason::ClearInSealedRoom),
+            (Kind::SealedFrame | Kind::SealedFragment, false) => {
+                return Err(DropReason::SealedInClearRoom);
             }
-            Kind::SealedFrame | Kind::SealedFragment => return Err(DropReason::SealedInClearRoom),
-            Kind::Probe => return self.decide_probe(header, body, limits, now, targets),
-        };
+            (Kind::Frame | Kind::Fragment, false)
+            | (Kind::SealedFrame | Kind::SealedFragment, true) => {}
+        }
+        let view = view(header.kind, body)?;
         self.decide_frame(header, view, datagram.len(), now, targets)?;
         Ok(Verdict::Forward(header))
     }
@@ -145,12 +186,7 @@ impl Room {
                 let passed = policy::check(frame, direction, &context)?;
                 Ok((passed.class.link.header, passed.spread))
             }
-            View::Piece(piece) => {
-                let (ethernet, _) =
-                    EthernetHeader::parse(piece.ethernet).map_err(|_| DropReason::Runt)?;
-                let end = ethernet::HEADER_LEN
-                    .saturating_add(piece.header.byte_offset())
-                    .saturating_add(piece.payload.len());
+            View::Header { ethernet, end } => {
                 let spread = policy::check_fragment_header(&ethernet, end, direction, &context)?;
                 Ok((ethernet, spread))
             }

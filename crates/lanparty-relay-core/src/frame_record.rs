@@ -5,7 +5,7 @@ use lanparty_obs::frame_log::{Action, RelayFrameRecord};
 use lanparty_proto::PeerId;
 use lanparty_proto::ethernet::EthernetHeader;
 use lanparty_proto::fragment::Fragment;
-use lanparty_proto::overlay::{Header, Kind};
+use lanparty_proto::overlay::{self, Header, Kind};
 use tracing::Level;
 
 use crate::forward::Verdict;
@@ -52,7 +52,14 @@ fn look(datagram: &[u8]) -> (Option<Kind>, Option<EthernetHeader>) {
         Kind::Fragment => Fragment::parse(body)
             .ok()
             .and_then(|fragment| EthernetHeader::parse(fragment.ethernet).ok()),
-        Kind::SealedFrame | Kind::SealedFragment | Kind::Probe => None,
+        Kind::SealedFrame => body
+            .get(overlay::SEALED_LEN..)
+            .and_then(|frame| EthernetHeader::parse(frame).ok()),
+        Kind::SealedFragment => body
+            .get(overlay::SEALED_LEN..)
+            .and_then(|piece| Fragment::parse(piece).ok())
+            .and_then(|fragment| EthernetHeader::parse(fragment.ethernet).ok()),
+        Kind::Probe => None,
     };
     (Some(header.kind), ethernet.map(|(ethernet, _)| ethernet))
 }

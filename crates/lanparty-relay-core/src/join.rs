@@ -230,7 +230,9 @@ impl<R: Rng + CryptoRng> RelayCore<R> {
         let is_held_up = is_spent && !returns && (applicant.keyed || needs_token);
         let may_open = !applicant.keyed || hello.create || returns;
         if !applicant.proven || is_banned || is_held_up || !(is_known || may_open) {
-            self.failed(applicant, source, now);
+            if !spent_by_source {
+                self.failed(applicant, source, now);
+            }
             return Err(Refusal::plain(CloseCode::NotAdmitted));
         }
         if needs_token && !returns && !holds_token {
@@ -248,6 +250,8 @@ impl<R: Rng + CryptoRng> RelayCore<R> {
         self.ask_host(applicant, hello, now)
     }
 
+    /// Not for who is out of tries: one network alone must not be able to
+    /// close a room to newcomers.
     fn failed(&mut self, applicant: &Applicant, source: Source, now: Instant) {
         self.attempts.failed(source, now);
         if let Some(room) = self.rooms.get_mut(&applicant.room) {

@@ -7,9 +7,13 @@
     reason = "a test fails by panicking"
 )]
 
+mod belonging;
 mod forwarding;
+mod hosting;
 mod joining;
 mod lifecycle;
 mod limits;
+mod register;
 mod resume;
+mod sealed;
 mod support;

@@ -1,12 +1,12 @@
 //! A relay core with members that say what a scenario wants them to say.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use lanparty_ctrl::{
-    CloseCode, Decoder, Disconnect, Hello, Incoming, KeyCard, Message, PROTOCOL_VERSION, PeerInfo,
-    PeerLeft, Reject, Role, Welcome, encode, feature::Features,
+    Admission, CloseCode, Decoder, Disconnect, Feature, Hello, Incoming, KeyCard, Message,
+    PROTOCOL_VERSION, PeerInfo, PeerLeft, Reject, Role, Welcome, encode, feature::Features,
 };
 use lanparty_obs::DropReason;
 use lanparty_proto::ethernet::{EtherType, EthernetHeader};
@@ -17,6 +17,7 @@ use lanparty_relay_core::{
     Clock, Conn, Counters, Decision, Effect, Limits, NewConnection, RelayCore, RelaySecrets,
     RoomsSnapshot,
 };
+use lanparty_seal::RoomKey;
 use rand::rngs::StdRng;
 use rand::{CryptoRng, RngCore, SeedableRng};
 
@@ -100,7 +101,9 @@ pub(crate) fn identity(n: u8) -> [u8; 32] {
 
 /// What TLS would export on this connection.
 pub(crate) fn exporter(conn: Conn) -> [u8; 32] {
-    [conn.0 as u8; 32]
+    let mut exporter = [0; 32];
+    exporter[..8].copy_from_slice(&conn.0.to_be_bytes());
+    exporter
 }
 
 /// A player's Hello; the number makes its identity and its MAC address.
@@ -126,6 +129,29 @@ pub(crate) fn player(n: u8) -> Hello {
         admission: None,
         resume: None,
     }
+}
+
+/// The same Hello from a program that has the room key, on this connection.
+pub(crate) fn with_proof(hello: &Hello, key: &RoomKey, conn: Conn) -> Hello {
+    let mut hello = Hello {
+        features: vec![Feature::seal()].try_into().unwrap(),
+        create: hello.role == Role::Gateway,
+        admission: None,
+        ..hello.clone()
+    };
+    let pair = key.admission();
+    let public_key = pair.public_key();
+    let spki_hash = &hello.key_card.identity;
+    let message = Admission::signed_bytes(&exporter(conn), spki_hash, &public_key, &hello);
+    hello.admission = Some(Admission {
+        public_key,
+        signature: pair.sign(&message),
+    });
+    hello
+}
+
+pub(crate) fn key(n: u8) -> RoomKey {
+    RoomKey::from_bytes([n; 32])
 }
 
 pub(crate) fn gateway(n: u8) -> Hello {
@@ -169,11 +195,15 @@ impl Relay {
     }
 
     pub(crate) fn connect(&mut self, n: u8) -> Conn {
+        self.connect_from(n, address(n).ip())
+    }
+
+    pub(crate) fn connect_from(&mut self, n: u8, remote: IpAddr) -> Conn {
         self.next_conn += 1;
         let conn = Conn(self.next_conn);
         let new = NewConnection {
             conn,
-            remote: address(n),
+            remote: (remote, 40_000).into(),
             identity: identity(n),
             exporter: exporter(conn),
         };
@@ -193,6 +223,34 @@ impl Relay {
 
     pub(crate) fn try_join(&mut self, hello: &Hello) -> Result<Guest, Reject> {
         let conn = self.connect(hello.key_card.identity[0]);
+        self.greet(conn, hello)
+    }
+
+    /// Joins a keyed room, if the relay lets it.
+    pub(crate) fn try_join_keyed(&mut self, hello: &Hello, key: &RoomKey) -> Result<Guest, Reject> {
+        let from = address(hello.key_card.identity[0]).ip();
+        self.try_join_from(from, hello, key)
+    }
+
+    pub(crate) fn try_join_from(
+        &mut self,
+        from: IpAddr,
+        hello: &Hello,
+        key: &RoomKey,
+    ) -> Result<Guest, Reject> {
+        let conn = self.connect_from(hello.key_card.identity[0], from);
+        self.greet(conn, &with_proof(hello, key, conn))
+    }
+
+    /// Joins a keyed room and forgets what was said so far.
+    pub(crate) fn join_keyed(&mut self, hello: &Hello, key: &RoomKey) -> Guest {
+        let guest = self.try_join_keyed(hello, key);
+        let guest = guest.expect("the join is accepted");
+        self.sent.clear();
+        guest
+    }
+
+    pub(crate) fn greet(&mut self, conn: Conn, hello: &Hello) -> Result<Guest, Reject> {
         self.say(conn, &Message::Hello(Box::new(hello.clone())));
         let answer = self.sent.iter().position(|(to, message)| {
             *to == conn && matches!(message, Message::Welcome(_) | Message::Reject(_))
