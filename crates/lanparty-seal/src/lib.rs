@@ -14,7 +14,33 @@
     )
 )]
 
+pub mod body;
+mod chain;
+pub mod epoch;
+pub mod frame;
+mod hold;
+pub mod keyring;
+mod letter;
+mod member;
+mod own;
+mod pace;
 mod primitives;
+mod receiving;
+pub mod removals;
+pub mod replay;
 pub mod room_key;
+mod secret;
+mod sending;
+mod signer;
 
+pub use epoch::Epoch;
+pub use keyring::{KeyEvent, Keyring, KeyringConfig, Opened};
+pub use member::Standing;
 pub use room_key::{AdmissionKey, RoomKey};
+pub use signer::Signer;
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "where a test's clock starts")]
+fn test_start() -> std::time::Instant {
+    std::time::Instant::now()
+}

@@ -5,7 +5,8 @@ use std::fmt;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use zeroize::Zeroize;
 
-use crate::primitives::derive;
+use crate::primitives::{derive, fixed};
+use crate::secret::Secret;
 
 /// The 32 bytes that make somebody a member of a keyed room. They travel in
 /// invites only, never to the relay; what the room needs derives from them.
@@ -36,6 +37,17 @@ impl RoomKey {
         let pair = Ed25519KeyPair::from_seed_unchecked(&seed).expect("a seed of 32 bytes");
         seed.zeroize();
         AdmissionKey(pair)
+    }
+
+    /// Makes the codes by which members show each other that they hold the
+    /// room key.
+    pub(crate) fn card_key(&self) -> Secret {
+        Secret::new(derive(&self.0, &[b"key card"]))
+    }
+
+    /// The pre-shared key of letters.
+    pub(crate) fn letter_key(&self) -> Secret {
+        Secret::new(derive(&self.0, &[b"letter"]))
     }
 }
 
@@ -72,14 +84,6 @@ impl fmt::Debug for AdmissionKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AdmissionKey(..)")
     }
-}
-
-fn fixed<const N: usize>(bytes: &[u8]) -> [u8; N] {
-    let mut out = [0; N];
-    for (to, from) in out.iter_mut().zip(bytes) {
-        *to = *from;
-    }
-    out
 }
 
 #[cfg(test)]
