@@ -6,6 +6,7 @@ use anyhow::Result;
 use lanparty_lab::{packages, sandbox};
 
 use crate::cargo::{self, Tool};
+use crate::windows;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -55,6 +56,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     step("programs");
     cargo::run(&["build", "--workspace", "--bins", "--quiet"])?;
+    if sandbox::available() {
+        step("the Windows player, cross-built and under Wine");
+        match windows::prepare()? {
+            Ok(()) => windows::unit_tests()?,
+            Err(windows::Unavailable(reason)) => println!("SKIPPED: {reason}"),
+        }
+    }
     step("tests");
     NEXTEST.run(&["run", "--workspace", "--no-fail-fast"])?;
     println!("everything passed");

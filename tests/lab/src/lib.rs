@@ -19,6 +19,7 @@ pub mod node;
 pub mod packages;
 pub mod packet;
 pub mod party;
+pub mod pings;
 pub mod process;
 pub mod programs;
 pub mod raw_member;
@@ -26,6 +27,7 @@ pub mod rivals;
 pub mod sandbox;
 pub mod traffic;
 pub mod wait;
+pub mod windows;
 
 pub use network::Network;
 pub use node::Node;

@@ -48,6 +48,22 @@ pub const BENCH: &[Needed] = &[
     needed("openssl", "openssl"),
 ];
 
+/// What `cargo xtask windows` runs: a compiler with the sources of its standard
+/// library, a linker for Windows, and Wine.
+pub const WINDOWS: &[Needed] = &[
+    needed("/usr/bin/rustc", "rustc-web"),
+    needed("/usr/bin/cargo", "cargo-web"),
+    needed(
+        "/usr/lib/rustlib/src/rust/library/std/Cargo.toml",
+        "rust-web-src",
+    ),
+    needed(
+        "/usr/bin/x86_64-w64-mingw32-gcc",
+        "gcc-mingw-w64-x86-64-win32",
+    ),
+    needed("/usr/lib/wine/wine64", "wine64"),
+];
+
 /// Installs what is missing when root, else names it.
 ///
 /// # Errors
