@@ -1,34 +1,51 @@
-//! The Windows player client: its name and its place, not yet its work.
+//! The Windows player: joins a room and gives this computer's TAP adapter a
+//! place on the party's LAN.
 //!
-//! What it will share exists and runs in the Linux client: the session
-//! (`lanparty-client-core`), the data plane (`lanparty-transport`) and the
-//! traits of adapter and routes (`lanparty-client-tap`,
-//! `lanparty-client-route`). Until their `windows.rs` exist, this program
-//! refuses and says so; see docs/known-issues.md.
+//! What needs no Windows is compiled and tested everywhere; the program itself
+//! works on Windows only.
 
 #![forbid(unsafe_code)]
 
+mod cli;
+#[cfg(any(windows, test))]
+mod lan_address;
+#[cfg(any(windows, test))]
+mod log;
+#[cfg(any(windows, test))]
+mod place;
+#[cfg(any(windows, test))]
+mod saved_arguments;
+#[cfg(any(windows, test))]
+mod stop_name;
+
+#[cfg(windows)]
+mod adapters;
+#[cfg(windows)]
+mod program;
+#[cfg(windows)]
+mod service;
+#[cfg(windows)]
+mod stop;
+#[cfg(windows)]
+mod windows;
+
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::Parser;
-
-/// Joins a LAN party from Windows (not built yet).
-#[derive(Debug, Parser)]
-#[command(name = "lanparty-client-win", version)]
-struct Cli {
-    /// Whatever the Linux client takes.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    _arguments: Vec<String>,
+#[cfg(windows)]
+fn main() -> ExitCode {
+    program::main()
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "a command-line program talks to its user"
-)]
+#[cfg(not(windows))]
 fn main() -> ExitCode {
-    let _cli = Cli::parse();
-    eprintln!(
-        "lanparty-client-win: the Windows player is not built yet; play from Linux with lanparty-client"
+    use clap::Parser as _;
+
+    let _understood = cli::Cli::parse();
+    let _closed = writeln!(
+        io::stderr(),
+        "{}: this is the program for Windows; play from Linux with lanparty-client",
+        cli::PROGRAM
     );
     lanparty_obs::ExitCode::Failure.into()
 }
