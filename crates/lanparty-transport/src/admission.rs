@@ -3,11 +3,11 @@
 //! Pure. Counts handshakes and connections by address prefix; answers before
 //! any key is computed. Established connections are never touched.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use crate::limits::TransportLimits;
+use crate::limits::{PrefixLimits, TransportLimits};
+use crate::prefixes::PrefixCounts;
 
 /// What to do with a first packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,41 +38,39 @@ pub(crate) struct Admission {
     retry_above: usize,
     retry_rate: u32,
     handshake_rate: u32,
-    handshake_rate_per_prefix: u32,
-    max_per_prefix: u32,
-    max_per_site: u32,
+    rate_by_prefix: PrefixLimits,
+    open_by_prefix: PrefixLimits,
     connections: usize,
     handshakes: usize,
-    by_prefix: BTreeMap<IpAddr, u32>,
+    open: PrefixCounts,
     second: Second,
 }
 
 /// Handshakes accepted since `begin`. Bounded by the rates themselves.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Second {
     begin: Option<Instant>,
     unproven: u32,
     proven: u32,
-    proven_by_prefix: BTreeMap<IpAddr, u32>,
+    proven_by_prefix: PrefixCounts,
 }
 
 const RATE_WINDOW: Duration = Duration::from_secs(1);
 
 impl Admission {
-    pub(crate) const fn new(limits: &TransportLimits) -> Self {
+    pub(crate) fn new(limits: &TransportLimits) -> Self {
         Self {
             max_connections: limits.max_connections,
             max_handshakes: limits.max_handshakes,
             retry_above: limits.retry_above,
             retry_rate: limits.retry_rate,
             handshake_rate: limits.handshake_rate,
-            handshake_rate_per_prefix: limits.handshake_rate_per_prefix,
-            max_per_prefix: limits.max_per_prefix,
-            max_per_site: limits.max_per_site,
+            rate_by_prefix: limits.handshake_rate_by_prefix,
+            open_by_prefix: limits.connections_by_prefix,
             connections: 0,
             handshakes: 0,
-            by_prefix: BTreeMap::new(),
-            second: Second::new(),
+            open: PrefixCounts::default(),
+            second: Second::default(),
         }
     }
 
@@ -82,8 +80,7 @@ impl Admission {
             return Verdict::Ignore;
         }
         let full = self.connections >= self.max_connections
-            || self.count(prefix(attempt.remote)) >= self.max_per_prefix
-            || site(attempt.remote).is_some_and(|site| self.count(site) >= self.max_per_site);
+            || self.open.is_full(attempt.remote, self.open_by_prefix);
         if !attempt.validated {
             let pressed = full
                 || self.handshakes >= self.retry_above
@@ -108,18 +105,11 @@ impl Admission {
     pub(crate) fn opened(&mut self, now: Instant, remote: IpAddr, validated: bool) {
         self.connections += 1;
         self.handshakes += 1;
-        *self.by_prefix.entry(prefix(remote)).or_default() += 1;
-        if let Some(site) = site(remote) {
-            *self.by_prefix.entry(site).or_default() += 1;
-        }
+        self.open.add(remote);
         self.second.roll(now);
         if validated {
             self.second.proven += 1;
-            *self
-                .second
-                .proven_by_prefix
-                .entry(prefix(remote))
-                .or_default() += 1;
+            self.second.proven_by_prefix.add(remote);
         } else {
             self.second.unproven += 1;
         }
@@ -133,77 +123,31 @@ impl Admission {
     /// A connection is gone; `remote` is the address it was opened from.
     pub(crate) fn closed(&mut self, remote: IpAddr) {
         self.connections = self.connections.saturating_sub(1);
-        self.release(prefix(remote));
-        if let Some(site) = site(remote) {
-            self.release(site);
-        }
-    }
-
-    fn release(&mut self, prefix: IpAddr) {
-        if let Some(count) = self.by_prefix.get_mut(&prefix) {
-            *count -= 1;
-            if *count == 0 {
-                self.by_prefix.remove(&prefix);
-            }
-        }
-    }
-
-    fn count(&self, prefix: IpAddr) -> u32 {
-        self.by_prefix.get(&prefix).copied().unwrap_or(0)
+        self.open.remove(remote);
     }
 
     /// A handshake costs a signature: whoever can prove addresses can still ask
     /// for too many, all at once or from one place.
     fn is_too_fast(&self, attempt: Attempt) -> bool {
-        let from_there = self.second.proven_by_prefix.get(&prefix(attempt.remote));
         attempt.validated
             && (self.second.proven >= self.handshake_rate
-                || from_there.is_some_and(|&count| count >= self.handshake_rate_per_prefix))
+                || self
+                    .second
+                    .proven_by_prefix
+                    .is_full(attempt.remote, self.rate_by_prefix))
     }
 }
 
 impl Second {
-    const fn new() -> Self {
-        Self {
-            begin: None,
-            unproven: 0,
-            proven: 0,
-            proven_by_prefix: BTreeMap::new(),
-        }
-    }
-
     fn roll(&mut self, now: Instant) {
         let is_over = self
             .begin
             .is_none_or(|begin| now.saturating_duration_since(begin) >= RATE_WINDOW);
         if is_over {
-            *self = Self {
-                begin: Some(now),
-                ..Self::new()
-            };
-        }
-    }
-}
-
-/// One subscriber: an IPv4 address or an IPv6 /64.
-fn prefix(remote: IpAddr) -> IpAddr {
-    masked(remote, 64)
-}
-
-/// The /48 around an IPv6 address. It cannot collide with a /64 in the table:
-/// its last bits say which of the two it is.
-fn site(remote: IpAddr) -> Option<IpAddr> {
-    remote.is_ipv6().then(|| match masked(remote, 48) {
-        IpAddr::V6(v6) => IpAddr::from((v6.to_bits() | 1).to_be_bytes()),
-        v4 @ IpAddr::V4(_) => v4,
-    })
-}
-
-fn masked(remote: IpAddr, length: u32) -> IpAddr {
-    match remote {
-        IpAddr::V4(_) => remote,
-        IpAddr::V6(v6) => {
-            IpAddr::from((v6.to_bits() & (u128::MAX << (128 - length))).to_be_bytes())
+            self.begin = Some(now);
+            self.unproven = 0;
+            self.proven = 0;
+            self.proven_by_prefix.clear();
         }
     }
 }
@@ -220,9 +164,12 @@ mod tests {
             retry_above: 10,
             retry_rate: 50,
             handshake_rate: 40,
-            handshake_rate_per_prefix: 10,
-            max_per_prefix: 5,
-            max_per_site: 8,
+            handshake_rate_by_prefix: PrefixLimits::widening(10),
+            connections_by_prefix: PrefixLimits {
+                address: 5,
+                v6_56: 100,
+                v6_48: 8,
+            },
             ..TransportLimits::default()
         }
     }
@@ -369,9 +316,9 @@ mod tests {
             admission.handshake_ended();
             admission.closed(remote);
         }
-        assert_eq!(admission.by_prefix.len(), 0);
+        assert!(admission.open.is_empty());
         admission.judge(now + RATE_WINDOW, proven("192.0.2.1"));
-        assert_eq!(admission.second.proven_by_prefix.len(), 0);
+        assert!(admission.second.proven_by_prefix.is_empty());
         assert_eq!((admission.connections, admission.handshakes), (0, 0));
     }
 }

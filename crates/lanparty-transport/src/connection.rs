@@ -38,6 +38,8 @@ pub(crate) struct Link {
     pub(crate) armed: Option<Instant>,
     control: Control,
     turn: ControlTurn,
+    farewell: Duration,
+    failed_farewell: Duration,
 }
 
 #[derive(Debug)]
@@ -52,8 +54,10 @@ pub(crate) enum Phase {
         message: Bytes,
         deadline: Instant,
     },
-    /// Nothing more is reported about it.
-    Over,
+    /// Nothing more is reported about it, and its place is free again then.
+    Over {
+        forget_at: Instant,
+    },
 }
 
 impl Link {
@@ -76,6 +80,8 @@ impl Link {
             armed: None,
             control: Control::new(limits.control_buffer),
             turn: ControlTurn::default(),
+            farewell: limits.farewell,
+            failed_farewell: limits.failed_farewell,
         }
     }
 
@@ -92,6 +98,11 @@ impl Link {
         matches!(self.phase, Phase::Closing { .. })
     }
 
+    /// True once it is over for so long that its place is free again.
+    pub(crate) fn is_forgotten(&self, now: Instant) -> bool {
+        matches!(self.phase, Phase::Over { forget_at } if forget_at <= now)
+    }
+
     /// True until a close was asked for or reported.
     pub(crate) const fn is_open(&self) -> bool {
         self.is_up() || self.is_handshaking()
@@ -105,7 +116,8 @@ impl Link {
     pub(crate) fn deadline(&mut self) -> Option<Instant> {
         let ours = match self.phase {
             Phase::Handshake { deadline } | Phase::Closing { deadline, .. } => Some(deadline),
-            Phase::Up | Phase::Over => None,
+            Phase::Over { forget_at } => Some(forget_at),
+            Phase::Up => None,
         };
         match (self.conn.poll_timeout(), ours) {
             (Some(a), Some(b)) => Some(a.min(b)),
@@ -118,10 +130,10 @@ impl Link {
         match self.phase {
             Phase::Handshake { deadline } if deadline <= now => {
                 self.conn.close(now, NO_CODE, Bytes::new());
-                self.over(CloseReason::Unreachable, events);
+                self.over(now, CloseReason::Unreachable, events);
             }
             Phase::Closing { deadline, .. } if deadline <= now => self.close_now(now),
-            Phase::Handshake { .. } | Phase::Closing { .. } | Phase::Up | Phase::Over => {}
+            Phase::Handshake { .. } | Phase::Closing { .. } | Phase::Up | Phase::Over { .. } => {}
         }
     }
 
@@ -147,7 +159,7 @@ impl Link {
             QuicEvent::Connected => self.connected(events),
             QuicEvent::ConnectionLost { reason } => {
                 let reason = self.close_reason(reason, verifier);
-                self.over(reason, events);
+                self.over(now, reason, events);
                 Ok(())
             }
             QuicEvent::Stream(StreamEvent::Opened { .. }) => {
@@ -184,7 +196,7 @@ impl Link {
             return;
         }
         let was_up = self.is_up();
-        self.over(CloseReason::Local, events);
+        self.over(now, CloseReason::Local, events);
         self.phase = Phase::Closing {
             code: VarInt::from_u64(code).unwrap_or(VarInt::MAX),
             message: Bytes::copy_from_slice(message.as_bytes()),
@@ -216,7 +228,7 @@ impl Link {
                     self.close_now(now);
                 }
             }
-            Phase::Handshake { .. } | Phase::Over => {}
+            Phase::Handshake { .. } | Phase::Over { .. } => {}
         }
     }
 
@@ -300,27 +312,38 @@ impl Link {
         let message = fault.message();
         self.conn
             .close(now, NO_CODE, Bytes::from_static(message.as_bytes()));
-        self.over(CloseReason::Protocol(message.to_owned()), events);
+        self.over(now, CloseReason::Protocol(message.to_owned()), events);
     }
 
     fn close_now(&mut self, now: Instant) {
-        if let Phase::Closing { code, message, .. } =
-            std::mem::replace(&mut self.phase, Phase::Over)
-        {
+        if let Phase::Closing { code, message, .. } = &self.phase {
+            let (code, message) = (*code, message.clone());
             self.conn.close(now, code, message);
+            self.phase = Phase::Over {
+                forget_at: now + self.farewell,
+            };
         }
     }
 
     /// Settles the accounts and reports the end, once. A stranger that never
     /// finished its handshake with a listener is not reported.
-    fn over(&mut self, reason: CloseReason, events: &mut VecDeque<Event>) {
-        if !self.is_open() {
-            self.phase = Phase::Over;
+    fn over(&mut self, now: Instant, reason: CloseReason, events: &mut VecDeque<Event>) {
+        let is_open = self.is_open();
+        let reported = self.is_up() || self.conn.side().is_client();
+        let farewell = if is_open && !reported {
+            self.failed_farewell
+        } else {
+            self.farewell
+        };
+        if !matches!(self.phase, Phase::Over { .. }) {
+            self.phase = Phase::Over {
+                forget_at: now + farewell,
+            };
+        }
+        if !is_open {
             return;
         }
         self.outgoing.abandon(&mut self.conn);
-        let reported = self.is_up() || self.conn.side().is_client();
-        self.phase = Phase::Over;
         if reported {
             let stats = Box::new(self.stats());
             events.push_back(Event::Closed {

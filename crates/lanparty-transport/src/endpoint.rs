@@ -14,8 +14,8 @@ use lanparty_queue::FlowKey;
 use quinn_proto::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn_proto::{
     ClientConfig, ConnectError as QuicConnectError, ConnectionHandle, DatagramEvent, Endpoint,
-    EndpointConfig, HashedConnectionIdGenerator, Incoming, NoneTokenStore, ServerConfig, Transmit,
-    ValidationTokenConfig,
+    EndpointConfig, EndpointEvent, HashedConnectionIdGenerator, Incoming, NoneTokenStore,
+    ServerConfig, Transmit, ValidationTokenConfig,
 };
 
 use crate::admission::{Admission, Attempt, Verdict};
@@ -425,6 +425,10 @@ impl Transport {
                 continue;
             };
             link.armed = None;
+            if link.is_forgotten(now) {
+                self.remove(place);
+                continue;
+            }
             let was_handshaking = link.is_handshaking();
             link.handle_timeout(now, &mut self.events);
             if was_handshaking && !link.is_handshaking() && link.admitted_as.is_some() {
@@ -624,16 +628,27 @@ impl Transport {
             self.admission.handshake_ended();
         }
         if drained {
+            self.forget(place);
+        } else {
+            let deadline = link.deadline();
+            self.timers.arm(place, &mut link.armed, deadline);
+        }
+    }
+
+    /// Takes a connection from quinn, whatever quinn still wants with it.
+    fn remove(&mut self, place: usize) {
+        self.endpoint
+            .handle_event(ConnectionHandle(place), EndpointEvent::drained());
+        self.forget(place);
+    }
+
+    /// Frees the place of a connection that quinn no longer knows.
+    fn forget(&mut self, place: usize) {
+        if let Some(mut link) = self.links.get_mut(place).and_then(Option::take) {
             self.timers.disarm(place, &mut link.armed);
             if let Some(remote) = link.admitted_as {
                 self.admission.closed(remote);
             }
-            if let Some(slot) = self.links.get_mut(place) {
-                *slot = None;
-            }
-        } else {
-            let deadline = link.deadline();
-            self.timers.arm(place, &mut link.armed, deadline);
         }
     }
 

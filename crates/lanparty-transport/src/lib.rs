@@ -24,8 +24,10 @@ mod event;
 pub mod identity;
 mod keys;
 mod limits;
+mod prefixes;
 pub mod reactor;
 pub mod run;
+#[cfg(unix)]
 pub mod signals;
 #[cfg(test)]
 mod tests;
@@ -41,5 +43,6 @@ pub use event::{CloseReason, ConnId, ConnStats, Event, Identity, TrustFailure};
 pub use identity::{DeviceSeed, MemberIdentity, ServerIdentity};
 pub use keys::EndpointKeys;
 pub use lanparty_queue::{FlowKey, Hint, QueueLimits};
-pub use limits::TransportLimits;
+pub use limits::{PrefixLimits, TransportLimits};
+pub use udp::source_address;
 pub use verify::{ServerTrust, TrustBasis};

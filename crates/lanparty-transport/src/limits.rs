@@ -23,16 +23,21 @@ pub struct TransportLimits {
     /// thread some 150 microseconds of public-key operations; a whole party
     /// that comes back after a restart is well below.
     pub handshake_rate: u32,
-    /// The same from one IPv4 address or IPv6 /64.
-    pub handshake_rate_per_prefix: u32,
-    /// Connections from one IPv4 address or one IPv6 /64. A party behind one
-    /// NAT must fit.
-    pub max_per_prefix: u32,
-    /// Connections from one IPv6 /48, the size of a whole site.
-    pub max_per_site: u32,
+    /// The same from one place.
+    pub handshake_rate_by_prefix: PrefixLimits,
+    /// Connections from one place. A party behind one NAT must fit.
+    pub connections_by_prefix: PrefixLimits,
     /// A handshake that takes longer is given up: three probe timeouts of
     /// QUIC's initial 333 ms round trip and some.
     pub handshake_timeout: Duration,
+    /// How long the place of a connection that is over stays taken. QUIC asks
+    /// for three probe timeouts (RFC 9000 section 10.2), which whoever opens it
+    /// can stretch at will; this is three of the initial one. What arrives
+    /// later is answered with a stateless reset.
+    pub farewell: Duration,
+    /// The same after a handshake that failed: nobody is at the other end, or
+    /// nobody who means well.
+    pub failed_farewell: Duration,
     /// RFC 9308 section 3.2.
     pub idle_timeout: Duration,
     /// Only clients send keep-alives; UDP bindings of home routers may last
@@ -56,6 +61,29 @@ pub struct TransportLimits {
     pub max_mtu_v6: u16,
 }
 
+/// One limit for each size of place that an address is in. Whoever gets an
+/// IPv6 line gets a /64 at least, mostly a /56; a site or a rented server
+/// network has a /48.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PrefixLimits {
+    /// An IPv4 address or an IPv6 /64.
+    pub address: u32,
+    pub v6_56: u32,
+    pub v6_48: u32,
+}
+
+impl PrefixLimits {
+    /// Twice as much for a /56 and four times as much for a /48.
+    #[must_use]
+    pub const fn widening(address: u32) -> Self {
+        Self {
+            address,
+            v6_56: address.saturating_mul(2),
+            v6_48: address.saturating_mul(4),
+        }
+    }
+}
+
 impl Default for TransportLimits {
     fn default() -> Self {
         Self {
@@ -64,10 +92,11 @@ impl Default for TransportLimits {
             retry_above: 64,
             retry_rate: 200,
             handshake_rate: 1_000,
-            handshake_rate_per_prefix: 100,
-            max_per_prefix: 256,
-            max_per_site: 1_024,
+            handshake_rate_by_prefix: PrefixLimits::widening(100),
+            connections_by_prefix: PrefixLimits::widening(256),
             handshake_timeout: Duration::from_secs(5),
+            farewell: Duration::from_secs(3),
+            failed_farewell: Duration::from_secs(1),
             idle_timeout: Duration::from_secs(30),
             keep_alive: Duration::from_secs(10),
             // The largest control message.

@@ -6,6 +6,8 @@ mod datagrams;
 mod handshake;
 mod pair;
 mod program;
+mod raw;
+mod rebind;
 mod restart;
 mod socket;
 mod throughput;
