@@ -85,6 +85,11 @@ const SIDEWAYS: &[(&str, &str, &str)] = &[
         "lanparty-os",
         "the crash journal, private files, the status socket",
     ),
+    (
+        "lanparty-transport",
+        "lanparty-os",
+        "the wait and its handles on Windows",
+    ),
     ("lanparty-lan", "lanparty-os", "netlink and guards"),
     ("lanparty-client-tap", "lanparty-os", "netlink and guards"),
     (

@@ -1,8 +1,7 @@
 //! [`Transport`]: the endpoint, its socket and its connections.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -32,6 +31,8 @@ use crate::tls;
 use crate::udp::{Origin, Sent, Udp, normalised};
 use crate::verify::{RelayVerifier, ServerTrust, TrustBasis};
 
+/// Any address of both families, any port.
+const ANY: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0);
 /// A limit of connection places; ids hold 24 bits of them.
 const MAX_PLACES: usize = 1 << 24;
 /// Datagrams handled before the loop turns to its other inputs: 0.4 ms.
@@ -87,6 +88,8 @@ pub struct Transport {
     /// Written by quinn, then sent.
     buffer: Vec<u8>,
     blocked: Option<Blocked>,
+    /// The socket before the last rebind, until the loop has let go of it.
+    left_behind: Option<Udp>,
 }
 
 impl std::fmt::Debug for Transport {
@@ -177,8 +180,7 @@ impl Transport {
             verifier,
             transports: TransportConfigs::new(&limits, Role::Client),
         };
-        let any = SocketAddr::from(([0_u16; 8], 0));
-        let udp = Udp::bind(bind.unwrap_or(any), limits.socket_buffer)?;
+        let udp = Udp::bind(bind.unwrap_or(ANY), limits.socket_buffer)?;
         let mut transport = Self::new(udp, &EndpointKeys::random(), limits);
         transport.client = Some(client);
         Ok(transport)
@@ -208,6 +210,7 @@ impl Transport {
             drops: DropCounts::default(),
             buffer: Vec::new(),
             blocked: None,
+            left_behind: None,
         }
     }
 
@@ -281,6 +284,35 @@ impl Transport {
         let id = self.next_id(handle);
         self.insert(handle, Link::new(id, conn, None, now, &self.limits));
         Ok(id)
+    }
+
+    /// Moves every connection to a new socket, on `address` or on any, because
+    /// this machine's own address has changed. They live on and tell their
+    /// relay at once (RFC 9000 section 9.2). For endpoints that dial.
+    ///
+    /// # Errors
+    /// Where the address cannot be bound; everything stays as it was.
+    pub fn rebind(&mut self, now: Instant, address: Option<SocketAddr>) -> Result<(), BindError> {
+        let udp = Udp::bind(address.unwrap_or(ANY), self.limits.socket_buffer)?;
+        // What came before the change is as good as ever.
+        self.receive(now);
+        let old = std::mem::replace(&mut self.udp, udp);
+        // Only the first of a turn is known to the loop.
+        self.left_behind.get_or_insert(old);
+        self.blocked = None;
+        for place in 0..self.links.len() {
+            if let Some(Some(link)) = self.links.get_mut(place) {
+                link.conn.local_address_changed();
+                self.mark(place);
+            }
+        }
+        Ok(())
+    }
+
+    /// The socket that a rebind has replaced: to be taken out of the reactor,
+    /// and the transport put in again.
+    pub(crate) fn take_left_behind(&mut self) -> Option<Udp> {
+        self.left_behind.take()
     }
 
     /// Takes what the socket has, up to a budget; the rest keeps it readable.
@@ -510,8 +542,8 @@ impl Transport {
         match verdict {
             Verdict::Accept => {
                 let config = self.server.as_ref().map(|server| match remote {
-                    std::net::IpAddr::V4(_) => server.v4.clone(),
-                    std::net::IpAddr::V6(_) => server.v6.clone(),
+                    IpAddr::V4(_) => server.v4.clone(),
+                    IpAddr::V6(_) => server.v6.clone(),
                 });
                 match self
                     .endpoint
@@ -560,7 +592,7 @@ impl Transport {
         loop {
             link.feed(now, self.splitter.as_mut(), &mut self.events);
             let mtu = usize::from(link.conn.current_mtu());
-            let max_segments = self.udp.max_segments(mtu);
+            let max_segments = self.udp.max_segments(now, mtu);
             self.buffer.clear();
             let Some(transmit) = link.conn.poll_transmit(now, max_segments, &mut self.buffer)
             else {
@@ -686,15 +718,23 @@ impl Transport {
     }
 }
 
-impl AsFd for Transport {
-    fn as_fd(&self) -> BorrowedFd<'_> {
+#[cfg(unix)]
+impl std::os::fd::AsFd for Transport {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.udp.as_fd()
+    }
+}
+
+#[cfg(windows)]
+impl std::os::windows::io::AsHandle for Transport {
+    fn as_handle(&self) -> std::os::windows::io::BorrowedHandle<'_> {
+        self.udp.as_handle()
     }
 }
 
 impl Server {
     fn new(keys: EndpointKeys, transports: TransportConfigs, tls: Arc<QuicServerConfig>) -> Self {
-        let config = |any: std::net::IpAddr| {
+        let config = |any: IpAddr| {
             let mut tokens = ValidationTokenConfig::default();
             tokens.sent(0);
             let mut config = ServerConfig::new(tls.clone(), keys.token());

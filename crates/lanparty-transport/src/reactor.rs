@@ -1,21 +1,26 @@
-//! Waiting for file descriptors and deadlines, and the one clock.
+//! Waiting for descriptors and deadlines, and the one clock.
 //!
-//! Level-triggered epoll: a handler reads a bounded amount and is called again
-//! while there is more. Deadlines closer than a millisecond are kept by a
-//! timerfd, since epoll counts in milliseconds.
+//! Level-triggered on every system: a handler reads a bounded amount and is
+//! called again while there is more.
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(windows)]
+mod windows;
 
 use std::io;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use rustix::event::{Timespec, epoll};
-use rustix::io::Errno;
-use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
-};
+#[cfg(target_os = "linux")]
+use linux::Poller;
+#[cfg(target_os = "linux")]
+pub use linux::Source;
+#[cfg(windows)]
+use windows::Poller;
+#[cfg(windows)]
+pub use windows::Source;
 
-/// What a program calls one of its file descriptors.
+/// What a program calls one of its sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(pub u32);
 
@@ -27,7 +32,7 @@ pub enum Interest {
     Both,
 }
 
-/// A descriptor that is ready. Errors and hang-ups make it readable, so that a
+/// A source that is ready. Errors and hang-ups make it readable, so that a
 /// read finds out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ready {
@@ -36,20 +41,13 @@ pub struct Ready {
     pub writable: bool,
 }
 
-/// Ready descriptors taken in one turn.
+/// Room for the sources that are ready in one turn.
 const BATCH: usize = 64;
-/// Deadlines nearer than this are worth a timerfd; later ones may be late by
-/// epoll's millisecond.
-const PRECISE: Duration = Duration::from_millis(20);
-const TIMER: u64 = u64::MAX;
 
-/// Waits for descriptors and tells the time.
+/// Waits for sources and tells the time.
 #[derive(Debug)]
 pub struct Reactor {
-    epoll: OwnedFd,
-    timer: OwnedFd,
-    /// The deadline that the timer is set to.
-    timer_at: Option<Instant>,
+    poller: Poller,
     busy_poll: Duration,
     last_ready: Option<Instant>,
     ready: Vec<Ready>,
@@ -57,23 +55,10 @@ pub struct Reactor {
 
 impl Reactor {
     /// # Errors
-    /// Where the process is out of file descriptors.
+    /// Where the process is out of file descriptors or handles.
     pub fn new() -> io::Result<Self> {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let timer = timerfd_create(
-            TimerfdClockId::Monotonic,
-            TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK,
-        )?;
-        epoll::add(
-            &epoll,
-            &timer,
-            epoll::EventData::new_u64(TIMER),
-            epoll::EventFlags::IN | epoll::EventFlags::ET,
-        )?;
         Ok(Self {
-            epoll,
-            timer,
-            timer_at: None,
+            poller: Poller::new()?,
             busy_poll: Duration::ZERO,
             last_ready: None,
             ready: Vec::with_capacity(BATCH),
@@ -95,160 +80,66 @@ impl Reactor {
     }
 
     /// # Errors
-    /// Where the descriptor is registered already or cannot be waited for.
-    pub fn register(&self, fd: impl AsFd, token: Token, interest: Interest) -> io::Result<()> {
-        Ok(epoll::add(
-            &self.epoll,
-            fd,
-            epoll::EventData::new_u64(token.0.into()),
-            flags(interest),
-        )?)
+    /// Where the source is registered already or cannot be waited for.
+    pub fn register(
+        &self,
+        source: impl Source,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
+        self.poller.add(source, token, interest)
     }
 
     /// # Errors
-    /// Where the descriptor is not registered.
-    pub fn modify(&self, fd: impl AsFd, token: Token, interest: Interest) -> io::Result<()> {
-        Ok(epoll::modify(
-            &self.epoll,
-            fd,
-            epoll::EventData::new_u64(token.0.into()),
-            flags(interest),
-        )?)
+    /// Where the source is not registered.
+    pub fn modify(&self, source: impl Source, token: Token, interest: Interest) -> io::Result<()> {
+        self.poller.modify(source, token, interest)
     }
 
-    /// To be called before the descriptor is closed.
+    /// To be called before the source is closed.
     ///
     /// # Errors
-    /// Where the descriptor is not registered.
-    pub fn deregister(&self, fd: impl AsFd) -> io::Result<()> {
-        Ok(epoll::delete(&self.epoll, fd)?)
+    /// Where the source is not registered.
+    pub fn deregister(&self, source: impl Source) -> io::Result<()> {
+        self.poller.remove(source)
     }
 
-    /// Sleeps until a descriptor is ready or the deadline is reached; without
-    /// a deadline for as long as it takes.
+    /// Sleeps until a source is ready or the deadline is reached; without a
+    /// deadline for as long as it takes.
     ///
     /// # Errors
-    /// Never in practice: epoll fails on invalid arguments only.
+    /// Never in practice: the system fails on invalid arguments only.
     pub fn wait(&mut self, deadline: Option<Instant>) -> io::Result<&[Ready]> {
         let begin = self.now();
+        self.ready.clear();
         loop {
             let now = self.now();
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
+            let deadline = deadline.map(|at| (at, at.saturating_duration_since(now)));
             let spins = self
                 .last_ready
                 .is_some_and(|at| now.saturating_duration_since(at) < self.busy_poll);
-            let timeout = if spins {
-                Some(Duration::ZERO)
+            if spins {
+                self.poller.look(&mut self.ready)?;
             } else {
-                self.sleep_for(deadline, left)?
-            };
-            self.poll(timeout)?;
+                self.poller.sleep(deadline, &mut self.ready)?;
+            }
             if !self.ready.is_empty() {
                 if !self.busy_poll.is_zero() {
                     self.last_ready = Some(begin.max(now));
                 }
                 return Ok(&self.ready);
             }
-            if !spins || left.is_some_and(|left| left.is_zero()) {
+            if !spins || deadline.is_some_and(|(_, left)| left.is_zero()) {
                 return Ok(&self.ready);
             }
             std::hint::spin_loop();
         }
     }
-
-    /// The timeout to give to epoll, with the timerfd set where it is finer.
-    fn sleep_for(
-        &mut self,
-        deadline: Option<Instant>,
-        left: Option<Duration>,
-    ) -> io::Result<Option<Duration>> {
-        let Some(left) = left else { return Ok(None) };
-        if left.is_zero() || left > PRECISE {
-            return Ok(Some(left));
-        }
-        if self.timer_at != deadline {
-            let value = Itimerspec {
-                it_interval: timespec(Duration::ZERO),
-                it_value: timespec(left),
-            };
-            timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &value)?;
-            self.timer_at = deadline;
-        }
-        // A backstop: the timer wakes us first.
-        Ok(Some(left))
-    }
-
-    fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        self.ready.clear();
-        let mut events = [MaybeUninit::uninit(); BATCH];
-        let timeout = timeout.map(timespec);
-        let (events, _) = match epoll::wait(&self.epoll, &mut events, timeout.as_ref()) {
-            Ok(events) => events,
-            Err(Errno::INTR) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        };
-        for event in events {
-            let Ok(token) = u32::try_from(event.data.u64()) else {
-                // Edge-triggered and never read: setting it anew clears it.
-                self.timer_at = None;
-                continue;
-            };
-            let flags = event.flags;
-            let broken = flags.intersects(epoll::EventFlags::ERR | epoll::EventFlags::HUP);
-            self.ready.push(Ready {
-                token: Token(token),
-                readable: broken || flags.contains(epoll::EventFlags::IN),
-                writable: flags.contains(epoll::EventFlags::OUT),
-            });
-        }
-        Ok(())
-    }
-}
-
-fn flags(interest: Interest) -> epoll::EventFlags {
-    match interest {
-        Interest::Read => epoll::EventFlags::IN,
-        Interest::Write => epoll::EventFlags::OUT,
-        Interest::Both => epoll::EventFlags::IN | epoll::EventFlags::OUT,
-    }
-}
-
-fn timespec(duration: Duration) -> Timespec {
-    Timespec {
-        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: duration.subsec_nanos().into(),
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Write};
-    use std::os::unix::net::UnixStream;
-
     use super::*;
-
-    #[test]
-    fn a_descriptor_is_reported_until_it_is_read() {
-        let mut reactor = Reactor::new().unwrap();
-        let (mut here, mut there) = UnixStream::pair().unwrap();
-        reactor.register(&here, Token(7), Interest::Read).unwrap();
-        let now = reactor.now();
-        assert!(reactor.wait(Some(now)).unwrap().is_empty());
-        there.write_all(b"x").unwrap();
-        for _ in 0..2 {
-            let ready = reactor.wait(None).unwrap();
-            assert_eq!(
-                ready,
-                [Ready {
-                    token: Token(7),
-                    readable: true,
-                    writable: false
-                }]
-            );
-        }
-        here.read_exact(&mut [0]).unwrap();
-        assert!(reactor.wait(Some(now)).unwrap().is_empty());
-    }
 
     #[test]
     fn deadlines_below_a_millisecond_are_neither_early_nor_forgotten() {
@@ -262,14 +153,10 @@ mod tests {
     }
 
     #[test]
-    fn busy_polling_keeps_to_the_deadline() {
+    fn without_traffic_busy_polling_keeps_to_the_deadline() {
         let mut reactor = Reactor::new().unwrap();
         reactor.set_busy_poll(Duration::from_secs(3_600));
-        let (here, mut there) = UnixStream::pair().unwrap();
-        reactor.register(&here, Token(1), Interest::Read).unwrap();
-        there.write_all(b"x").unwrap();
-        assert_eq!(reactor.wait(None).unwrap().len(), 1);
-        reactor.deregister(&here).unwrap();
+        reactor.last_ready = Some(reactor.now());
         let deadline = reactor.now() + Duration::from_millis(2);
         assert!(reactor.wait(Some(deadline)).unwrap().is_empty());
         assert!(reactor.now() >= deadline);

@@ -1,10 +1,9 @@
 //! The loop that every program runs: one thread, no async runtime.
 //!
-//! A turn: sleep, receive, let the program read its descriptors, timeouts,
+//! A turn: sleep, receive, let the program read its sources, timeouts,
 //! events, the program's own deadline, then everything goes out at once.
 
 use std::io;
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use crate::endpoint::Transport;
@@ -30,7 +29,7 @@ pub trait App {
     /// Something happened on a connection.
     fn transport_event(&mut self, cx: &mut Context<'_>, event: Event);
 
-    /// A descriptor that the program registered is ready. Read a bounded
+    /// A source that the program registered is ready. Read a bounded
     /// amount: while more is there, the next turn calls again.
     fn ready(&mut self, cx: &mut Context<'_>, ready: Ready);
 
@@ -52,9 +51,9 @@ pub trait App {
 /// # Errors
 /// Where the reactor fails, which it does on programming errors only.
 pub fn run(reactor: &mut Reactor, transport: &mut Transport, app: &mut impl App) -> io::Result<()> {
-    reactor.register(transport.as_fd(), TRANSPORT, Interest::Read)?;
+    reactor.register(&*transport, TRANSPORT, Interest::Read)?;
     let outcome = turns(reactor, transport, app);
-    reactor.deregister(transport.as_fd())?;
+    reactor.deregister(&*transport)?;
     outcome
 }
 
@@ -71,7 +70,7 @@ fn turns(reactor: &mut Reactor, transport: &mut Transport, app: &mut impl App) -
             Interest::Read
         };
         if wanted != interest {
-            reactor.modify(transport.as_fd(), TRANSPORT, wanted)?;
+            reactor.modify(&*transport, TRANSPORT, wanted)?;
             interest = wanted;
         }
 
@@ -108,6 +107,10 @@ fn turns(reactor: &mut Reactor, transport: &mut Transport, app: &mut impl App) -
         }
         app.before_flush(&mut cx);
         cx.transport.flush(now);
+        if let Some(old) = transport.take_left_behind() {
+            reactor.deregister(&old)?;
+            reactor.register(&*transport, TRANSPORT, interest)?;
+        }
 
         if app.finished() {
             let until = *linger.get_or_insert(now + LINGER);

@@ -1,35 +1,49 @@
 //! One UDP socket, with the kernel's batching where it is to be had.
 //!
-//! Owns socket options, address normalisation and the fallbacks: without GRO
-//! and GSO, then without `quinn-udp` altogether. Never loses a transmit
+//! Owns socket options, address normalisation and the fallbacks: without GSO
+//! for a while, then without `quinn-udp` altogether. Never loses a transmit
 //! silently: what the socket cannot take now is kept by the caller, what it
 //! refuses is counted.
 
 #[cfg(test)]
 mod faults;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
 
 use std::io::{self, IoSliceMut};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::time::{Duration, Instant};
 
 use quinn_proto::{EcnCodepoint, Transmit};
 use quinn_udp::{RecvMeta, UdpSockRef, UdpSocketState};
-use rustix::io::Errno;
-use rustix::net::sockopt;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::chunks::{Chunk, Chunks, SLOTS};
 use crate::error::BindError;
+#[cfg(unix)]
+use unix as system;
+#[cfg(windows)]
+use windows as system;
 
 /// A UDP payload over IPv4 is at most this long, and a GSO batch with it.
 const MAX_GSO_BYTES: usize = 65_507;
+/// How long a refused batch keeps us from offering another. Drivers are loaded
+/// and routes move; asking again costs two system calls.
+const GSO_PAUSE: Duration = Duration::from_secs(60);
 /// Warnings about failing sends are at least this far apart.
 const WARN_INTERVAL: Duration = Duration::from_secs(10);
 
 pub(crate) struct Udp {
     socket: UdpSocket,
+    native: system::Native,
     offload: Offload,
+    /// The system has carried something out for `quinn-udp`; what it refuses
+    /// from then on is not because of how it was asked.
+    is_proven: bool,
+    /// The driver refused a batch; datagrams go out one by one until then.
+    gso_pause: Option<Instant>,
     local: SocketAddr,
     dual_stack: bool,
     chunks: Chunks,
@@ -69,7 +83,11 @@ impl Udp {
     /// replaced by the IPv4 one on a machine without IPv6.
     pub(crate) fn bind(address: SocketAddr, buffer: usize) -> Result<Self, BindError> {
         match Self::bind_exactly(address, buffer) {
-            Err(error) if address.is_ipv6() && address.ip().is_unspecified() && no_ipv6(&error) => {
+            Err(error)
+                if address.is_ipv6()
+                    && address.ip().is_unspecified()
+                    && system::lacks_ipv6(&error) =>
+            {
                 let v4 = SocketAddr::from(([0, 0, 0, 0], address.port()));
                 Self::bind_exactly(v4, buffer)
             }
@@ -81,18 +99,23 @@ impl Udp {
     fn bind_exactly(address: SocketAddr, buffer: usize) -> io::Result<Self> {
         let socket = Socket::new(
             Domain::for_address(address),
-            Type::DGRAM.nonblocking().cloexec(),
+            Type::DGRAM,
             Some(Protocol::UDP),
         )?;
+        socket.set_nonblocking(true)?;
         let dual_stack = address.is_ipv6() && address.ip().is_unspecified();
         if address.is_ipv6() {
             socket.set_only_v6(!dual_stack)?;
         }
-        enlarge_buffers(&socket, buffer);
+        system::enlarge_buffers(&socket, buffer);
         socket.bind(&address.into())?;
         let socket = UdpSocket::from(socket);
+        let mut native = system::Native::new(&socket)?;
         let offload = match UdpSocketState::new(UdpSockRef::from(&socket)) {
-            Ok(state) => Offload::Quinn(state),
+            Ok(state) => {
+                native.tune(&socket, &state);
+                Offload::Quinn(state)
+            }
             Err(error) => {
                 tracing::warn!(%error, "UDP offloads are not available; this is slower but works");
                 Offload::Plain
@@ -101,7 +124,10 @@ impl Udp {
         Ok(Self {
             local: socket.local_addr()?,
             socket,
+            native,
             offload,
+            is_proven: false,
+            gso_pause: None,
             dual_stack,
             chunks: Chunks::new(),
             metas: [RecvMeta::default(); SLOTS],
@@ -131,13 +157,29 @@ impl Udp {
     }
 
     /// Datagrams of `mtu` bytes that may go out in one transmit.
-    pub(crate) fn max_segments(&self, mtu: usize) -> usize {
+    pub(crate) fn max_segments(&mut self, now: Instant, mtu: usize) -> usize {
+        match self.gso_pause {
+            Some(until) if now < until => return 1,
+            Some(_) => self.resume_gso(),
+            None => {}
+        }
         match &self.offload {
             Offload::Quinn(state) => state
                 .max_gso_segments()
                 .min(MAX_GSO_BYTES / mtu.max(1))
                 .max(1),
             Offload::Plain => 1,
+        }
+    }
+
+    /// `quinn-udp` never offers again what was refused once; a new state does.
+    fn resume_gso(&mut self) {
+        self.gso_pause = None;
+        if let Offload::Quinn(state) = &mut self.offload
+            && let Ok(new) = UdpSocketState::new(UdpSockRef::from(&self.socket))
+        {
+            *state = new;
+            self.native.tune(&self.socket, state);
         }
     }
 
@@ -157,9 +199,21 @@ impl Udp {
                 Offload::Plain => receive_plain(&self.socket, &mut self.chunks, &mut self.metas),
             };
             match received {
-                Ok(count) => return Ok(count),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+                Ok(count) => {
+                    self.is_proven = true;
+                    if let Offload::Quinn(state) = &self.offload {
+                        let metas = self.metas.get(..count).unwrap_or_default();
+                        self.native.received(&self.socket, state, metas);
+                    }
+                    return Ok(count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.native.drained(&self.socket)?;
+                    return Ok(0);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if system::answers_a_send(&error) => {}
+                Err(error) if self.is_misunderstood(&error) => self.make_plain(&error),
                 Err(error) => return Err(error),
             }
         }
@@ -178,22 +232,36 @@ impl Udp {
 
     /// Sends `contents`, one or more datagrams of `transmit.segment_size`.
     pub(crate) fn send(&mut self, now: Instant, transmit: &Transmit, contents: &[u8]) -> Sent {
+        let sent = self.send_all(now, transmit, contents);
+        self.native.sent(&self.socket, sent == Sent::Done);
+        sent
+    }
+
+    fn send_all(&mut self, now: Instant, transmit: &Transmit, contents: &[u8]) -> Sent {
         let segment = transmit.segment_size.unwrap_or(contents.len()).max(1);
-        if contents.len() > segment && self.max_segments(segment) > 1 {
+        let mut refused_batch = None;
+        if contents.len() > segment && self.max_segments(now, segment) > 1 {
             match self.send_once(transmit, contents, Some(segment)) {
-                Ok(()) => return Sent::Done,
+                Ok(()) => {
+                    self.is_proven = true;
+                    return Sent::Done;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Sent::Blocked { from: 0 };
                 }
-                // The route or its driver does no GSO for this batch; each
-                // datagram may still pass alone.
-                Err(error) => tracing::debug!(%error, "a GSO batch was refused"),
+                Err(error) => refused_batch = Some(error),
             }
         }
         let mut from = 0;
         for datagram in contents.chunks(segment) {
-            match self.send_once(transmit, datagram, None) {
-                Ok(()) => {}
+            match self.send_single(transmit, datagram) {
+                Ok(()) => {
+                    // Each alone passes, so the route or its driver does no GSO.
+                    if let Some(error) = refused_batch.take() {
+                        self.gso_pause = Some(now + GSO_PAUSE);
+                        tracing::info!(%error, "the system refuses batches; datagrams go out one by one");
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Sent::Blocked { from };
                 }
@@ -204,6 +272,31 @@ impl Udp {
         Sent::Done
     }
 
+    fn send_single(&mut self, transmit: &Transmit, datagram: &[u8]) -> io::Result<()> {
+        let sent = match self.send_once(transmit, datagram, None) {
+            Err(error) if self.is_misunderstood(&error) => {
+                self.make_plain(&error);
+                self.send_once(transmit, datagram, None)
+            }
+            other => other,
+        };
+        self.is_proven |= sent.is_ok();
+        sent
+    }
+
+    /// True for a system that took the socket's options and does not take what
+    /// goes with a datagram.
+    fn is_misunderstood(&self, error: &io::Error) -> bool {
+        !self.is_proven
+            && matches!(self.offload, Offload::Quinn(_))
+            && system::refuses_options(error)
+    }
+
+    fn make_plain(&mut self, error: &io::Error) {
+        tracing::warn!(%error, "UDP offloads do not work; this is slower but works");
+        self.offload = Offload::Plain;
+    }
+
     fn send_once(
         &self,
         transmit: &Transmit,
@@ -211,7 +304,8 @@ impl Udp {
         segment_size: Option<usize>,
     ) -> io::Result<()> {
         #[cfg(test)]
-        self.faults.strike(segment_size)?;
+        self.faults
+            .strike(segment_size, matches!(self.offload, Offload::Plain))?;
         #[cfg(test)]
         if self.faults.loses(contents, segment_size) {
             return Ok(());
@@ -237,7 +331,7 @@ impl Udp {
     fn refused(&mut self, now: Instant, error: &io::Error) {
         // A path MTU probe larger than the interface's MTU; the probe's loss is
         // its answer.
-        if error.raw_os_error() == Some(Errno::MSGSIZE.raw_os_error()) {
+        if system::is_too_long(error) {
             return;
         }
         self.send_failures = self.send_failures.saturating_add(1);
@@ -259,12 +353,6 @@ impl Udp {
             }
             SocketAddr::V4(_) | SocketAddr::V6(_) => remote,
         }
-    }
-}
-
-impl AsFd for Udp {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
     }
 }
 
@@ -301,20 +389,19 @@ fn receive_plain(
     Ok(count)
 }
 
-/// Asks for more than `net.core.rmem_max` where we may, else for what we get.
-fn enlarge_buffers(socket: &Socket, bytes: usize) {
-    if sockopt::set_socket_recv_buffer_size_force(socket, bytes).is_err() {
-        let _ = socket.set_recv_buffer_size(bytes);
-    }
-    if sockopt::set_socket_send_buffer_size_force(socket, bytes).is_err() {
-        let _ = socket.set_send_buffer_size(bytes);
-    }
-}
-
-fn no_ipv6(error: &io::Error) -> bool {
-    [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL]
-        .iter()
-        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+/// The address that this machine's routes would send from to `remote`. Sends
+/// nothing.
+///
+/// # Errors
+/// Where there is no route.
+pub fn source_address(remote: SocketAddr) -> io::Result<IpAddr> {
+    let any: IpAddr = match remote {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.connect(remote)?;
+    Ok(socket.local_addr()?.ip())
 }
 
 fn bind_error(address: SocketAddr, source: io::Error) -> BindError {
@@ -326,5 +413,92 @@ fn bind_error(address: SocketAddr, source: io::Error) -> BindError {
         io::ErrorKind::AddrInUse => BindError::AddressInUse(address),
         io::ErrorKind::PermissionDenied => BindError::PermissionDenied(address),
         _ => BindError::Socket { address, source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::reactor::Reactor;
+
+    use super::*;
+
+    fn pair() -> (Udp, Udp, Transmit) {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (here, there) = (Udp::bind(any, 1 << 20), Udp::bind(any, 1 << 20));
+        let (here, there) = (here.unwrap(), there.unwrap());
+        let transmit = Transmit {
+            destination: there.local_address(),
+            ecn: None,
+            size: 300,
+            segment_size: Some(100),
+            src_ip: None,
+        };
+        (here, there, transmit)
+    }
+
+    fn received(udp: &mut Udp) -> usize {
+        let mut count = 0;
+        for _ in 0..100 {
+            let batch = udp.receive().unwrap();
+            count += (0..batch)
+                .filter_map(|at| udp.take(at))
+                .map(|(_, chunk)| chunk.count())
+                .sum::<usize>();
+            if count >= 3 {
+                break;
+            }
+            std::thread::yield_now();
+        }
+        count
+    }
+
+    #[test]
+    fn a_driver_that_refuses_batches_is_asked_again_later() {
+        let (mut here, mut there, transmit) = pair();
+        let begin = Reactor::new().unwrap().now();
+        if here.max_segments(begin, 100) == 1 {
+            return;
+        }
+        here.faults.no_gso = true;
+        for (after, batches) in [(0, 1), (1, 1), (59, 1), (60, 2), (61, 2)] {
+            let now = begin + Duration::from_secs(after);
+            assert_eq!(here.send(now, &transmit, &[7; 300]), Sent::Done);
+            assert_eq!(received(&mut there), 3);
+            assert_eq!(here.faults.batches.get(), batches, "after {after} s");
+        }
+        here.faults.no_gso = false;
+        let now = begin + Duration::from_secs(125);
+        for _ in 0..2 {
+            assert_eq!(here.send(now, &transmit, &[7; 300]), Sent::Done);
+            assert_eq!(received(&mut there), 3);
+        }
+        assert_eq!(here.faults.batches.get(), 4);
+        assert_eq!(here.send_failures(), 0);
+    }
+
+    #[test]
+    fn a_system_that_takes_nothing_but_plain_datagrams_gets_those() {
+        let (mut here, mut there, transmit) = pair();
+        let now = Reactor::new().unwrap().now();
+        here.faults.only_plain = true;
+        assert_eq!(here.send(now, &transmit, &[7; 300]), Sent::Done);
+        assert!(matches!(here.offload, Offload::Plain));
+        assert_eq!(received(&mut there), 3);
+        assert_eq!(here.send_failures(), 0);
+    }
+
+    #[test]
+    fn what_worked_once_is_not_given_up_for_one_refusal() {
+        let (mut here, mut there, transmit) = pair();
+        let now = Reactor::new().unwrap().now();
+        here.send(now, &transmit, &[7; 300]);
+        assert_eq!(received(&mut there), 3);
+        if matches!(here.offload, Offload::Plain) {
+            return;
+        }
+        here.faults.only_plain = true;
+        here.send(now, &transmit, &[7; 300]);
+        assert!(matches!(here.offload, Offload::Quinn(_)));
+        assert_eq!(here.send_failures(), 3);
     }
 }

@@ -22,21 +22,27 @@ fn numbered(number: u32, len: usize) -> Bytes {
     Bytes::from(bytes)
 }
 
-fn with_full_mtu(setup: &Setup) -> Pair {
+/// A pair and the largest datagram between them: what discovery finds, or
+/// QUIC's least where the system may fragment and nothing can be found out.
+fn with_full_mtu(setup: &Setup) -> (Pair, usize) {
     let mut pair = Pair::connected(setup);
+    let max = if pair.client.transport.udp.may_fragment() {
+        1_200 - 38
+    } else {
+        1_472 - 38
+    };
     let (client, server) = (pair.client.conn(), pair.server.conn());
     pair.until("path MTU discovery is done", |pair| {
-        pair.client.transport.max_datagram_size(client) == Some(1_434)
-            && pair.server.transport.max_datagram_size(server) == Some(1_434)
+        pair.client.transport.max_datagram_size(client) == Some(max)
+            && pair.server.transport.max_datagram_size(server) == Some(max)
     });
-    pair
+    (pair, max)
 }
 
 #[test]
 fn datagrams_of_every_size_arrive_unchanged() {
-    let mut pair = with_full_mtu(&Setup::default());
+    let (mut pair, max) = with_full_mtu(&Setup::default());
     let conn = pair.client.conn();
-    let max = pair.client.transport.max_datagram_size(conn).unwrap();
     for len in 0..=max {
         let bytes = Bytes::from(vec![len as u8; len]);
         let now = pair.now();
@@ -54,11 +60,11 @@ fn datagrams_of_every_size_arrive_unchanged() {
 #[test]
 fn a_hundred_thousand_datagrams_are_received_or_counted() {
     const COUNT: u32 = 100_000;
-    let mut pair = with_full_mtu(&Setup::default());
+    let (mut pair, max) = with_full_mtu(&Setup::default());
     let conn = pair.client.conn();
     for number in 0..COUNT {
         let now = pair.now();
-        let bytes = numbered(number, 200 + number as usize % 1_200);
+        let bytes = numbered(number, 200 + number as usize % (max - 200));
         let key = flow(number as u16 % 3, number as u16 % 7);
         pair.client.transport.send_datagram(now, conn, key, bytes);
         // Now and then far more than the queue holds.
@@ -84,11 +90,11 @@ fn a_hundred_thousand_datagrams_are_received_or_counted() {
 
 #[test]
 fn closing_counts_what_was_waiting() {
-    let mut pair = with_full_mtu(&Setup::default());
+    let (mut pair, max) = with_full_mtu(&Setup::default());
     let (conn, now) = (pair.client.conn(), pair.now());
     let before = pair.client.transport.stats(conn).unwrap();
     for number in 0..300 {
-        let bytes = numbered(number, 1_400);
+        let bytes = numbered(number, max);
         pair.client
             .transport
             .send_datagram(now, conn, flow(1, 1), bytes);
@@ -119,10 +125,10 @@ fn datagrams_before_the_connection_is_up_are_counted() {
 
 #[test]
 fn what_does_not_fit_is_counted_or_cut_by_the_program() {
-    let mut pair = with_full_mtu(&Setup::default());
+    let (mut pair, max) = with_full_mtu(&Setup::default());
     let conn = pair.client.conn();
     let now = pair.now();
-    let big = numbered(1, 1_435);
+    let big = numbered(1, max + 1);
     let transport = &mut pair.client.transport;
     transport.send_datagram(now, conn, flow(1, 1), big.clone());
     transport.flush(now);
@@ -153,7 +159,7 @@ fn a_full_queue_drops_the_oldest_of_the_bulk_and_spares_the_game() {
         },
         ..TransportLimits::default()
     };
-    let mut pair = with_full_mtu(&Setup {
+    let (mut pair, max) = with_full_mtu(&Setup {
         client_limits: limits,
         ..Setup::default()
     });
@@ -161,11 +167,11 @@ fn a_full_queue_drops_the_oldest_of_the_bulk_and_spares_the_game() {
     let transport = &mut pair.client.transport;
     transport.send_datagram(now, conn, flow(2, 9), numbered(u32::MAX, 60));
     for number in 0..200 {
-        transport.send_datagram(now, conn, flow(1, 1), numbered(number, 1_400));
+        transport.send_datagram(now, conn, flow(1, 1), numbered(number, max));
     }
     let drops = transport.stats(conn).unwrap().drops;
     let dropped = drops.get(DropReason::QueueFull);
-    assert_eq!(dropped, 200 - (100_000 - 124) / 1_464);
+    assert_eq!(dropped, 200 - (100_000 - 124) / (max as u64 + 64));
     pair.until("what is left has arrived", |pair| {
         pair.server.datagrams.len() as u64 == 201 - dropped
     });
@@ -180,7 +186,10 @@ fn when_the_path_shrinks_datagrams_are_cut_and_the_books_still_balance() {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    let mut pair = with_full_mtu(&Setup::default());
+    let (mut pair, _) = with_full_mtu(&Setup::default());
+    if pair.client.transport.udp.may_fragment() {
+        return;
+    }
     let conn = pair.client.conn();
     let extra = Arc::new(AtomicU64::new(0));
     let count = extra.clone();

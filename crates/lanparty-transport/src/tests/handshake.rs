@@ -63,6 +63,9 @@ fn path_mtu_discovery_reaches_the_bound_of_each_family() {
             address,
             ..Setup::default()
         });
+        if pair.client.transport.udp.may_fragment() {
+            return;
+        }
         let (client, server) = (pair.client.conn(), pair.server.conn());
         pair.until("both sides have the full size", |pair| {
             pair.client.transport.max_datagram_size(client) == Some(max)

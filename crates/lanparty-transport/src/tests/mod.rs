@@ -11,3 +11,4 @@ mod rebind;
 mod restart;
 mod socket;
 mod throughput;
+mod wire;

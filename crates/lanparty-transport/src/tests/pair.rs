@@ -224,6 +224,23 @@ impl Pair {
         self.client.closed.remove(0).1
     }
 
+    pub(super) fn rebind_client(&mut self, now: Instant, address: SocketAddr) {
+        let transport = &mut self.client.transport;
+        transport.rebind(now, Some(address)).unwrap();
+        let old = transport.take_left_behind().unwrap();
+        self.reactor.deregister(&old).unwrap();
+        self.reactor
+            .register(&*transport, Token(2), Interest::Read)
+            .unwrap();
+    }
+
+    /// Takes the server away without a word.
+    pub(super) fn kill_server(&mut self) {
+        let stand_in = listen(&Setup::default());
+        let old = std::mem::replace(&mut self.server.transport, stand_in);
+        self.reactor.deregister(&old).unwrap();
+    }
+
     pub(super) fn replace_server(&mut self, server: Transport) {
         self.reactor
             .register(&server, Token(3), Interest::Read)

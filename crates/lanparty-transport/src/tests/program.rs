@@ -1,13 +1,12 @@
 //! Whole programs on the loop, one on each thread.
 
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use super::pair::{Setup, client, listen, trust};
+use super::wire::{Wire, wire};
 use crate::reactor::{Interest, Reactor, Ready, Token};
 use crate::run::{App, Context, run};
 use crate::{CloseReason, ConnId, Event, FlowKey};
@@ -50,11 +49,11 @@ impl App for Echo {
 
 const LINES: Token = Token(1);
 
-/// Sends what it reads from a descriptor as datagrams, pings by its own timer,
-/// and leaves after enough echoes.
+/// Sends what it reads from a source as datagrams, pings by its own timer,
+/// moves to another socket on the way, and leaves after enough echoes.
 struct Pinger {
     conn: ConnId,
-    lines: UnixStream,
+    lines: Wire,
     next_ping: Option<Instant>,
     echoed_lines: Vec<u8>,
     pings: u32,
@@ -71,13 +70,21 @@ impl App for Pinger {
                 self.next_ping = Some(cx.now);
             }
             Event::Control { bytes, .. } => self.control.extend_from_slice(&bytes),
-            Event::Datagram { bytes, .. } if &bytes[..] == b"ping" => self.pings += 1,
+            Event::Datagram { bytes, .. } if &bytes[..] == b"ping" => {
+                self.pings += 1;
+                if self.pings == 3 {
+                    // Twice in one turn: the loop knows the first socket only.
+                    cx.transport.rebind(cx.now, None).unwrap();
+                    cx.transport.rebind(cx.now, None).unwrap();
+                }
+            }
             Event::Datagram { bytes, .. } => self.echoed_lines.extend_from_slice(&bytes),
             Event::Closed { reason, .. } => assert_eq!(reason, CloseReason::Local),
         }
         if self.pings >= 5 && self.control == b"hello" && self.echoed_lines == b"a line" {
             self.is_done = true;
             cx.transport.close(cx.now, self.conn, 42, "thank you");
+            cx.transport.rebind(cx.now, None).unwrap();
         }
     }
 
@@ -86,14 +93,13 @@ impl App for Pinger {
         if cx.transport.max_datagram_size(self.conn).is_none() {
             return;
         }
-        let mut line = [0; 64];
-        let len = self.lines.read(&mut line).unwrap();
-        let line = Bytes::copy_from_slice(&line[..len]);
+        let Some(line) = self.lines.read() else {
+            return;
+        };
         let key = FlowKey::default();
-        cx.transport.send_datagram(cx.now, self.conn, key, line);
-        if len == 0 {
-            cx.reactor.deregister(&self.lines).unwrap();
-        }
+        cx.transport
+            .send_datagram(cx.now, self.conn, key, line.into());
+        cx.reactor.deregister(&self.lines).unwrap();
     }
 
     fn wakeup(&mut self, cx: &mut Context<'_>) {
@@ -128,10 +134,9 @@ fn two_programs_talk_and_the_last_close_arrives() {
     let mut reactor = Reactor::new().unwrap();
     let mut dialler = client(trust(), &setup.client_limits);
     let now = reactor.now();
-    let (lines, mut typist) = UnixStream::pair().unwrap();
+    let (lines, mut typist) = wire();
     reactor.register(&lines, LINES, Interest::Read).unwrap();
-    typist.write_all(b"a line").unwrap();
-    drop(typist);
+    typist.write(b"a line");
     let mut pinger = Pinger {
         conn: dialler.connect(now, address, "localhost").unwrap(),
         lines,

@@ -11,15 +11,7 @@ use crate::{CloseReason, EndpointKeys, FlowKey};
 /// client, which keeps sending, notices within a second.
 fn notices_restart(pair: &mut Pair, setup: Setup, keys: EndpointKeys) -> bool {
     let address = pair.server_address();
-    let old = std::mem::replace(
-        &mut pair.server.transport,
-        listen(&Setup {
-            address: ([127, 0, 0, 1], 0).into(),
-            ..Setup::default()
-        }),
-    );
-    // As after a kill: not a word to anyone.
-    drop(old);
+    pair.kill_server();
     pair.replace_server(listen(&Setup {
         address,
         keys,

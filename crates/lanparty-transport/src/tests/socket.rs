@@ -3,9 +3,22 @@
 use bytes::Bytes;
 
 use super::pair::{Pair, Setup};
-use crate::{FlowKey, Hint};
+use crate::congestion::Congestion;
+use crate::{FlowKey, Hint, TransportLimits};
 
 const COUNT: usize = 3_000;
+
+/// A window that every system's receive buffer holds: what is lost here, the
+/// socket under test has lost.
+fn setup() -> Setup {
+    Setup {
+        client_limits: TransportLimits {
+            congestion: Congestion::Fixed { window: 60_000 },
+            ..TransportLimits::default()
+        },
+        ..Setup::default()
+    }
+}
 
 /// Sends datagrams of two sizes and control bytes; everything must arrive.
 fn transfer(pair: &mut Pair) {
@@ -43,7 +56,7 @@ fn transfer(pair: &mut Pair) {
 
 #[test]
 fn a_full_socket_delays_and_loses_nothing() {
-    let mut pair = Pair::connected(&Setup::default());
+    let mut pair = Pair::connected(&setup());
     pair.client.transport.udp.faults.full_every = 7;
     transfer(&mut pair);
     let stats = pair.client.transport.stats(pair.client.conn()).unwrap();
@@ -52,7 +65,7 @@ fn a_full_socket_delays_and_loses_nothing() {
 
 #[test]
 fn without_gso_datagrams_go_out_one_by_one() {
-    let mut pair = Pair::connected(&Setup::default());
+    let mut pair = Pair::connected(&setup());
     pair.client.transport.udp.faults.no_gso = true;
     pair.client.transport.udp.faults.full_every = 11;
     transfer(&mut pair);
@@ -63,7 +76,7 @@ fn without_gso_datagrams_go_out_one_by_one() {
 fn without_any_offload_it_works_too() {
     let mut pair = Pair::new(&Setup {
         address: ([0_u16; 8], 0).into(),
-        ..Setup::default()
+        ..setup()
     });
     pair.client.transport.udp.without_offloads();
     pair.server.transport.udp.without_offloads();

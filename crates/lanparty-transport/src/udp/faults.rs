@@ -7,11 +7,15 @@ use std::io;
 pub(crate) struct Faults {
     /// Of this many sends in a row, three find the socket full.
     pub(crate) full_every: u32,
+    /// The system refuses every control message.
+    pub(crate) only_plain: bool,
     /// The driver does not know GSO.
     pub(crate) no_gso: bool,
     /// Longer datagrams vanish on the way; 0 for no limit.
     pub(crate) path_mtu: usize,
     sends: Cell<u32>,
+    /// Batches offered to the driver.
+    pub(crate) batches: Cell<u32>,
 }
 
 impl Faults {
@@ -20,10 +24,15 @@ impl Faults {
         self.path_mtu > 0 && segment_size.unwrap_or(contents.len()) > self.path_mtu
     }
 
-    pub(super) fn strike(&self, segment_size: Option<usize>) -> io::Result<()> {
+    pub(super) fn strike(&self, segment_size: Option<usize>, is_plain: bool) -> io::Result<()> {
+        if self.only_plain && !is_plain {
+            return Err(super::system::unknown_option());
+        }
+        if segment_size.is_some() {
+            self.batches.set(self.batches.get() + 1);
+        }
         if self.no_gso && segment_size.is_some() {
-            let errno = rustix::io::Errno::IO.raw_os_error();
-            return Err(io::Error::from_raw_os_error(errno));
+            return Err(io::ErrorKind::Unsupported.into());
         }
         let sends = self.sends.get() + 1;
         self.sends.set(sends);
