@@ -5,21 +5,26 @@
 //! superframes and unfinished checksums from everybody above. It decides
 //! nothing about frames and never touches addresses or routes.
 //!
-//! The device lives exactly as long as the [`Tap`]: whatever ends the process
-//! takes the adapter, its addresses and its routes with it.
+//! On Linux the device lives exactly as long as the [`Tap`]: whatever ends the
+//! process takes the adapter, its addresses and its routes with it. Windows
+//! keeps its adapters, so what is changed there is in the crash journal.
 
 #![forbid(unsafe_code)]
 
 mod error;
 pub mod fake;
 
+pub mod windows;
+
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
 pub use linux::Tap;
-#[cfg(not(target_os = "linux"))]
+#[cfg(windows)]
+pub use windows::Tap;
+#[cfg(not(any(target_os = "linux", windows)))]
 mod stub;
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", windows)))]
 pub use stub::Tap;
 
 use std::io;
@@ -32,13 +37,20 @@ pub use error::TapError;
 /// What the adapter is to be when it appears.
 #[derive(Clone, Debug)]
 pub struct TapOptions {
-    /// The interface's name, at most 15 bytes on Linux.
+    /// The interface's name, at most 15 bytes on Linux; on Windows the name of an
+    /// adapter that is meant for us, and of one that is made.
     pub name: String,
     /// Set before the interface comes up, so that no frame ever leaves with
     /// another address.
     pub mac: MacAddr,
     /// The IP MTU; frames longer than it are still delivered to the machine.
     pub mtu: u16,
+    /// The adapter to take, where a person has chosen.
+    #[cfg(windows)]
+    pub instance_id: Option<lanparty_os::windows::guid::Guid>,
+    /// Where changes are recorded before they are made.
+    #[cfg(windows)]
+    pub journal: lanparty_os::windows::changes::SharedJournal,
 }
 
 /// What the adapter carried since it was opened.

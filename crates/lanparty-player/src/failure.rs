@@ -48,6 +48,14 @@ impl From<TapError> for Failure {
             | TapError::Name { .. }
             | TapError::Unsupported
             | TapError::Gone { .. }
+            | TapError::DriverMissing
+            | TapError::DriverTooOld { .. }
+            | TapError::NoSuchAdapter { .. }
+            | TapError::OtherMac { .. }
+            | TapError::InUse { .. }
+            | TapError::Create { .. }
+            | TapError::Restart { .. }
+            | TapError::Registry { .. }
             | TapError::Settings { .. } => ExitCode::Interface,
         };
         Self::new(code, error)

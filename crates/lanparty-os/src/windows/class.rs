@@ -4,6 +4,7 @@ use std::io;
 
 use super::guid::Guid;
 use super::registry::{Hive, Key};
+use super::rows::AdapterValues;
 
 /// The class of network adapters, with a numbered key for each that was ever
 /// installed.
@@ -16,24 +17,12 @@ const CONNECTIONS: &str =
 const NETWORK_ADDRESS: &str = "NetworkAddress";
 const INSTANCE_ID: &str = "NetCfgInstanceId";
 
-/// Every string that matters of one adapter, as it is there.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Values {
-    pub component_id: Option<String>,
-    pub instance_id: Option<String>,
-    pub driver_version: Option<String>,
-    /// The name that people see and can change.
-    pub connection: Option<String>,
-    /// Names the device to the device manager.
-    pub device: Option<String>,
-}
-
 /// What the registry has of every network adapter, in its order. Keys that are
 /// not for us are left out.
 ///
 /// # Errors
 /// When the class cannot be listed.
-pub fn adapters() -> io::Result<Vec<Values>> {
+pub fn adapters() -> io::Result<Vec<AdapterValues>> {
     let Some(class) = Key::open(Hive::Machine, CLASS)? else {
         return Ok(Vec::new());
     };
@@ -49,7 +38,7 @@ pub fn adapters() -> io::Result<Vec<Values>> {
     Ok(adapters)
 }
 
-fn values(key: &Key) -> io::Result<Values> {
+fn values(key: &Key) -> io::Result<AdapterValues> {
     let instance_id = key.string(INSTANCE_ID)?;
     let connection = match &instance_id {
         Some(id) => Key::open(Hive::Machine, &format!("{CONNECTIONS}\\{id}\\Connection"))?,
@@ -59,7 +48,7 @@ fn values(key: &Key) -> io::Result<Values> {
         let key = connection.as_ref();
         key.map_or(Ok(None), |key| key.string(name))
     };
-    Ok(Values {
+    Ok(AdapterValues {
         component_id: key.string("ComponentId")?,
         driver_version: key.string("DriverVersion")?,
         connection: of_connection("Name")?,
@@ -95,6 +84,25 @@ pub fn set_network_address(adapter: Guid, address: &str) -> io::Result<()> {
     } else {
         key.set_string(NETWORK_ADDRESS, address)
     }
+}
+
+/// Whether a driver was ever installed under this name.
+///
+/// # Errors
+/// When the registry cannot be read.
+pub fn has_driver(service: &str) -> io::Result<bool> {
+    let path = format!("SYSTEM\\CurrentControlSet\\Services\\{service}");
+    Ok(Key::open(Hive::Machine, &path)?.is_some())
+}
+
+/// Renames a connection, as people see it.
+///
+/// # Errors
+/// When the adapter is gone or not ours to change.
+pub fn set_connection_name(adapter: Guid, name: &str) -> io::Result<()> {
+    let path = format!("{CONNECTIONS}\\{adapter}\\Connection");
+    let key = Key::open_writable(Hive::Machine, &path)?.ok_or(io::ErrorKind::NotFound)?;
+    key.set_string("Name", name)
 }
 
 fn find(adapter: Guid) -> io::Result<Option<Key>> {

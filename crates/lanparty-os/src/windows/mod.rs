@@ -18,6 +18,8 @@ pub mod class;
 #[cfg(windows)]
 pub mod console;
 #[cfg(windows)]
+pub mod devices;
+#[cfg(windows)]
 pub mod ip;
 #[cfg(windows)]
 pub mod machine;

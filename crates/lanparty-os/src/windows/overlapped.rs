@@ -52,6 +52,14 @@ impl Event {
         Self(handle)
     }
 
+    /// Another handle of the same event.
+    ///
+    /// # Errors
+    /// Where the process is out of handles.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        self.0.try_clone().map(Self)
+    }
+
     pub fn set(&self) {
         // SAFETY: the handle is an event's and open.
         unsafe { SetEvent(self.0.as_raw_handle()) };

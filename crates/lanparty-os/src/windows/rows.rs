@@ -1,4 +1,5 @@
-//! Rows of the IP Helper's tables, checked.
+//! Rows of the IP Helper's tables, checked, and what the registry says of an
+//! adapter.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -71,6 +72,19 @@ pub enum Origin {
     /// Chosen by the machine, as for link-local addresses.
     LinkLocal,
     Other,
+}
+
+/// Every string that matters of one network adapter, as the registry has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AdapterValues {
+    /// Which driver it is for.
+    pub component_id: Option<String>,
+    pub instance_id: Option<String>,
+    pub driver_version: Option<String>,
+    /// The name that people see and can change.
+    pub connection: Option<String>,
+    /// Names the device to the device manager.
+    pub device: Option<String>,
 }
 
 impl RawAddress {
