@@ -66,6 +66,20 @@ impl Process {
         Ok(Duration::from_millis(ticks * 1_000 / per_second))
     }
 
+    /// Bytes of memory that the program occupies.
+    ///
+    /// # Errors
+    /// When the program has ended.
+    pub fn resident(&self) -> Result<u64> {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        let kilobytes = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+        Ok(kilobytes.with_context(|| format!("{path} names no memory"))? * 1_024)
+    }
+
     /// Everything that the program has printed so far.
     #[must_use]
     pub fn log(&self) -> String {
