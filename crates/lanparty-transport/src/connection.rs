@@ -40,6 +40,8 @@ pub(crate) struct Link {
     turn: ControlTurn,
     farewell: Duration,
     failed_farewell: Duration,
+    #[cfg(test)]
+    pub(crate) must_panic: bool,
 }
 
 #[derive(Debug)]
@@ -82,6 +84,8 @@ impl Link {
             turn: ControlTurn::default(),
             farewell: limits.farewell,
             failed_farewell: limits.failed_farewell,
+            #[cfg(test)]
+            must_panic: false,
         }
     }
 
@@ -96,6 +100,17 @@ impl Link {
     /// True while a close waits for control bytes.
     pub(crate) const fn is_closing(&self) -> bool {
         matches!(self.phase, Phase::Closing { .. })
+    }
+
+    /// True where its end has yet to be reported: not that of a stranger who
+    /// never finished its handshake with a listener.
+    pub(crate) fn is_reported(&self) -> bool {
+        self.is_up() || (self.is_handshaking() && self.conn.side().is_client())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn panic_if_asked(&self) {
+        assert!(!self.must_panic, "as a test asked for");
     }
 
     /// True once it is over for so long that its place is free again.
@@ -325,11 +340,10 @@ impl Link {
         }
     }
 
-    /// Settles the accounts and reports the end, once. A stranger that never
-    /// finished its handshake with a listener is not reported.
+    /// Settles the accounts and reports the end, once.
     fn over(&mut self, now: Instant, reason: CloseReason, events: &mut VecDeque<Event>) {
         let is_open = self.is_open();
-        let reported = self.is_up() || self.conn.side().is_client();
+        let reported = self.is_reported();
         let farewell = if is_open && !reported {
             self.failed_farewell
         } else {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,9 +13,9 @@ use lanparty_proto::tls::ALPN;
 use lanparty_queue::FlowKey;
 use quinn_proto::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn_proto::{
-    ClientConfig, ConnectError as QuicConnectError, ConnectionHandle, DatagramEvent, Endpoint,
-    EndpointConfig, EndpointEvent, HashedConnectionIdGenerator, Incoming, NoneTokenStore,
-    ServerConfig, Transmit, ValidationTokenConfig,
+    ClientConfig, ConnectError as QuicConnectError, ConnectionEvent, ConnectionHandle,
+    DatagramEvent, Endpoint, EndpointConfig, EndpointEvent, HashedConnectionIdGenerator, Incoming,
+    NoneTokenStore, ServerConfig, Transmit, ValidationTokenConfig,
 };
 
 use crate::admission::{Admission, Attempt, Verdict};
@@ -22,7 +23,7 @@ use crate::config::{Role, TransportConfigs};
 use crate::connection::Link;
 use crate::datagrams::Splitter;
 use crate::error::{BindError, ConnectError, ControlOverflow, TlsSetupError};
-use crate::event::{ConnId, ConnStats, Event};
+use crate::event::{CloseReason, ConnId, ConnStats, Event};
 use crate::identity::{MemberIdentity, ServerIdentity};
 use crate::keys::EndpointKeys;
 use crate::limits::TransportLimits;
@@ -414,7 +415,17 @@ impl Transport {
             return;
         }
         while let Some(place) = self.dirty.pop_front() {
-            if !self.transmit(now, place) {
+            let mut is_done = true;
+            self.contain(place, |this| {
+                is_done = this.transmit(now, place);
+                if is_done {
+                    if let Some(Some(link)) = this.links.get_mut(place) {
+                        link.is_dirty = false;
+                    }
+                    this.settle(now, place);
+                }
+            });
+            if !is_done {
                 self.dirty.push_front(place);
                 return;
             }
@@ -461,14 +472,21 @@ impl Transport {
                 self.remove(place);
                 continue;
             }
-            let was_handshaking = link.is_handshaking();
-            link.handle_timeout(now, &mut self.events);
-            if was_handshaking && !link.is_handshaking() && link.admitted_as.is_some() {
-                self.admission.handshake_ended();
-            }
-            self.mark(place);
-            self.settle(now, place);
+            self.contain(place, |this| this.time_out(now, place));
         }
+    }
+
+    fn time_out(&mut self, now: Instant, place: usize) {
+        let Some(Some(link)) = self.links.get_mut(place) else {
+            return;
+        };
+        let was_handshaking = link.is_handshaking();
+        link.handle_timeout(now, &mut self.events);
+        if was_handshaking && !link.is_handshaking() && link.admitted_as.is_some() {
+            self.admission.handshake_ended();
+        }
+        self.mark(place);
+        self.settle(now, place);
     }
 
     /// The figures of an open connection.
@@ -511,20 +529,51 @@ impl Transport {
         match event {
             None => {}
             Some(DatagramEvent::ConnectionEvent(handle, event)) => {
-                let place = handle.0;
-                let Some(Some(link)) = self.links.get_mut(place) else {
-                    return;
-                };
-                link.conn.handle_event(event);
-                if link.is_up() {
-                    link.receive_datagrams(&mut self.events);
-                }
-                self.mark(place);
-                self.settle(now, place);
+                self.contain(handle.0, |this| this.take(now, handle.0, event));
             }
-            Some(DatagramEvent::NewConnection(incoming)) => self.admit(now, incoming),
+            Some(DatagramEvent::NewConnection(incoming)) => {
+                // A place that no connection has.
+                self.contain(usize::MAX, |this| this.admit(now, incoming));
+            }
             Some(DatagramEvent::Response(transmit)) => self.respond(now, &transmit),
         }
+    }
+
+    fn take(&mut self, now: Instant, place: usize, event: ConnectionEvent) {
+        let Some(Some(link)) = self.links.get_mut(place) else {
+            return;
+        };
+        #[cfg(test)]
+        link.panic_if_asked();
+        link.conn.handle_event(event);
+        if link.is_up() {
+            link.receive_datagrams(&mut self.events);
+        }
+        self.mark(place);
+        self.settle(now, place);
+    }
+
+    /// Runs what concerns one connection. Should it panic, which a bug in the
+    /// QUIC library would be enough for (RUSTSEC-2026-0037 was one), that
+    /// connection ends and no other.
+    fn contain(&mut self, place: usize, body: impl FnOnce(&mut Self)) {
+        if panic::catch_unwind(AssertUnwindSafe(|| body(self))).is_ok() {
+            return;
+        }
+        tracing::error!("a bug ended a connection; please report the panic above");
+        let link = self.links.get(place).and_then(Option::as_ref);
+        let Some(link) = link else { return };
+        if link.is_handshaking() && link.admitted_as.is_some() {
+            self.admission.handshake_ended();
+        }
+        if link.is_reported() {
+            self.events.push_back(Event::Closed {
+                conn: link.id,
+                reason: CloseReason::Protocol("a bug in this program".to_owned()),
+                stats: Box::default(),
+            });
+        }
+        self.remove(place);
     }
 
     fn admit(&mut self, now: Instant, incoming: Incoming) {
@@ -715,6 +764,18 @@ impl Transport {
             link.is_dirty = true;
             self.dirty.push_back(place);
         }
+    }
+}
+
+#[cfg(test)]
+impl Transport {
+    /// The next packet of this connection meets a bug.
+    pub(crate) fn provoke_panic(&mut self, conn: ConnId) {
+        self.open_link(conn).expect("it is open").must_panic = true;
+    }
+
+    pub(crate) fn quic(&mut self, conn: ConnId) -> &quinn_proto::Connection {
+        &self.open_link(conn).expect("it is open").conn
     }
 }
 

@@ -20,6 +20,15 @@ pub(crate) fn server(
     identity: &ServerIdentity,
     alpn: &[u8],
 ) -> Result<Arc<QuicServerConfig>, TlsSetupError> {
+    let config = QuicServerConfig::try_from(server_config(identity, alpn)?)
+        .map_err(|_| TlsSetupError::Key)?;
+    Ok(Arc::new(config))
+}
+
+fn server_config(
+    identity: &ServerIdentity,
+    alpn: &[u8],
+) -> Result<rustls::ServerConfig, TlsSetupError> {
     let provider = provider();
     let mut config = rustls::ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&[&TLS13])?
@@ -29,8 +38,7 @@ pub(crate) fn server(
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.max_early_data_size = 0;
-    let config = QuicServerConfig::try_from(config).map_err(|_| TlsSetupError::Key)?;
-    Ok(Arc::new(config))
+    Ok(config)
 }
 
 pub(crate) fn client(
@@ -38,6 +46,16 @@ pub(crate) fn client(
     verifier: Arc<RelayVerifier>,
     alpn: &[u8],
 ) -> Result<Arc<QuicClientConfig>, TlsSetupError> {
+    let config = QuicClientConfig::try_from(client_config(identity, verifier, alpn)?)
+        .map_err(|_| TlsSetupError::Key)?;
+    Ok(Arc::new(config))
+}
+
+fn client_config(
+    identity: Option<&MemberIdentity>,
+    verifier: Arc<RelayVerifier>,
+    alpn: &[u8],
+) -> Result<rustls::ClientConfig, TlsSetupError> {
     let builder = rustls::ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])?
         .dangerous()
@@ -51,8 +69,7 @@ pub(crate) fn client(
     config.alpn_protocols = vec![alpn.to_vec()];
     config.resumption = Resumption::disabled();
     config.enable_early_data = false;
-    let config = QuicClientConfig::try_from(config).map_err(|_| TlsSetupError::Key)?;
-    Ok(Arc::new(config))
+    Ok(config)
 }
 
 /// AES-128 is twice as fast as ChaCha20 where the processor has AES, and the
@@ -82,5 +99,29 @@ fn has_aes() -> bool {
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     {
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ServerTrust;
+    use crate::identity::DeviceSeed;
+
+    #[test]
+    fn a18_neither_side_is_set_up_for_early_data_or_resumption() {
+        let relay = ServerIdentity::development().unwrap();
+        let server = server_config(&relay, b"lanparty/1").unwrap();
+        assert_eq!(server.max_early_data_size, 0);
+        assert_eq!(server.send_tls13_tickets, 0);
+        assert!(!server.session_storage.can_cache());
+        assert!(!server.send_half_rtt_data);
+
+        let member = MemberIdentity::derive(&DeviceSeed([1; 32]), &[2; 16]).unwrap();
+        let trust = ServerTrust::Pin(vec![relay.identity()]);
+        let verifier = Arc::new(RelayVerifier::new(provider(), trust).unwrap());
+        let client = client_config(Some(&member), verifier, b"lanparty/1").unwrap();
+        assert!(!client.enable_early_data);
+        assert_eq!(client.alpn_protocols, server.alpn_protocols);
     }
 }

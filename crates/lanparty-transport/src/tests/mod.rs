@@ -4,6 +4,7 @@ mod admission;
 mod control;
 mod datagrams;
 mod handshake;
+mod hostile;
 mod pair;
 mod program;
 mod raw;
