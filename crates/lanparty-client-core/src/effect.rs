@@ -9,6 +9,7 @@ use lanparty_l2::dhcp::{Lease, UnsafeAddress};
 use lanparty_obs::ExitCode;
 use lanparty_proto::PeerId;
 use lanparty_queue::FlowKey;
+use lanparty_seal::RoomKey;
 
 use crate::player::DhcpNews;
 
@@ -70,8 +71,60 @@ pub enum SessionEvent {
     /// The party's DHCP server offered an address that would disturb the
     /// player's own network, so the answer was dropped.
     AddressRefused(UnsafeAddress),
+    /// What the room's keys show about its members.
+    Keys(KeyNews),
     /// The session is over for good.
     Ended(End),
+}
+
+/// What the keys of a room show about its members; each has a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyNews {
+    /// The member did not prove that it holds the room key.
+    Unverified(Box<PeerInfo>),
+    /// It did after all.
+    Verified(Box<PeerInfo>),
+    /// The host removed it, and the relay lists it all the same.
+    Removed(Box<PeerInfo>),
+    /// It sees another room than we do.
+    Split(Box<PeerInfo>),
+    SplitEnded(Box<PeerInfo>),
+    /// The host has made a new room key, which takes this one's place.
+    RoomKeyRotated(RoomKey),
+}
+
+impl std::fmt::Display for KeyNews {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unverified(peer) => write!(
+                f,
+                "{} is in the room and has not proven that it holds the room key: it gets nothing \
+                 that you send, and nothing it sends reaches you. If this is a friend, compare \
+                 invites; if nobody knows it, the relay may have made it up.",
+                peer.name
+            ),
+            Self::Verified(peer) => {
+                write!(f, "{} has proven that it holds the room key.", peer.name)
+            }
+            Self::Removed(peer) => write!(
+                f,
+                "{} was removed by the host, and the relay lists it all the same: it gets nothing \
+                 that you send.",
+                peer.name
+            ),
+            Self::Split(peer) => write!(
+                f,
+                "{} sees other members in this room than you do, or missed a decision of the host. \
+                 If this stays, the relay is splitting the room: use another relay.",
+                peer.name
+            ),
+            Self::SplitEnded(peer) => write!(f, "{} sees the same room as you again.", peer.name),
+            Self::RoomKeyRotated(_) => f.write_str(
+                "The host has made a new key for this room. Ask for the new invite: this one ends \
+                 soon.",
+            ),
+        }
+    }
 }
 
 /// What Welcome said.

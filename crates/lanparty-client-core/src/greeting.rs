@@ -2,7 +2,7 @@
 
 use lanparty_ctrl::feature::{self, Features};
 use lanparty_ctrl::{
-    Admission, Feature, Hello, PROTOCOL_VERSION, ResumeToken, Role, RoomId, Welcome,
+    Admission, Feature, Hello, KeyCard, PROTOCOL_VERSION, ResumeToken, Role, RoomId, Welcome,
 };
 use lanparty_proto::mtu::{MAX_DATAGRAM_BUDGET, MIN_DATAGRAM_BUDGET};
 
@@ -19,6 +19,7 @@ impl SessionConfig {
     /// Asks for the room over the connection that this exporter belongs to.
     pub(crate) fn hello(
         &self,
+        card: KeyCard,
         exporter: &[u8; 32],
         datagram_budget: usize,
         resume: Option<ResumeToken>,
@@ -40,7 +41,7 @@ impl SessionConfig {
             name: self.name.clone(),
             datagram_budget: budget.clamp(MIN_DATAGRAM_BUDGET, MAX_DATAGRAM_BUDGET),
             agent: self.agent.clone(),
-            key_card: self.card,
+            key_card: card,
             admission: None,
             resume,
         };

@@ -35,8 +35,10 @@ pub mod snapshot;
 mod status;
 mod tunnel;
 
-pub use config::{SessionConfig, sign_card};
-pub use effect::{DisconnectCause, Effect, End, LostCause, Membership, SessionEvent};
+pub use config::SessionConfig;
+pub use lanparty_seal::{Signer, Standing};
+
+pub use effect::{DisconnectCause, Effect, End, KeyNews, LostCause, Membership, SessionEvent};
 pub use probes::Rtt;
 pub use roster::Roster;
 pub use rules::rules_of;

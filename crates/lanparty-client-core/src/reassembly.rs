@@ -64,6 +64,8 @@ pub struct Reassembler {
 struct Partial {
     frame_id: u16,
     relay_id_space: bool,
+    /// Key epoch and counter of a sealed frame; all its fragments agree.
+    seal: Option<[u8; SEALED_LEN]>,
     since: Instant,
     /// Ethernet header, then the payload at its place.
     frame: Vec<u8>,
@@ -91,7 +93,7 @@ impl Reassembler {
     }
 
     /// Takes one fragment and returns the frame when this was its last missing
-    /// part. Frames that had to make room or took too long are counted in
+    /// part. A sealed one has the `seal` header of its frame before it. Frames that had to make room or took too long are counted in
     /// `drops`.
     ///
     /// # Errors
@@ -99,6 +101,7 @@ impl Reassembler {
     pub fn push(
         &mut self,
         source: PeerId,
+        seal: Option<[u8; SEALED_LEN]>,
         fragment: Fragment<'_>,
         now: Instant,
         drops: &mut DropCounts,
@@ -113,14 +116,14 @@ impl Reassembler {
         if self.find(source, header).is_none() {
             self.make_room(source, drops);
             let frame = self.spare.pop().unwrap_or_default();
-            let partial = Partial::new(fragment, now, frame);
+            let partial = Partial::new(seal, fragment, now, frame);
             self.senders.entry(source).or_default().push_back(partial);
             self.waiting += 1;
         }
         let Some(partial) = self.find(source, header) else {
             return Err(DropReason::FragmentLimit);
         };
-        if !partial.add(fragment) {
+        if !partial.add(seal, fragment) {
             partial.killed = true;
             return Err(DropReason::FragmentConflict);
         }
@@ -241,12 +244,18 @@ impl Reassembler {
 struct Counted(bool);
 
 impl Partial {
-    fn new(first: Fragment<'_>, now: Instant, mut frame: Vec<u8>) -> Self {
+    fn new(
+        seal: Option<[u8; SEALED_LEN]>,
+        first: Fragment<'_>,
+        now: Instant,
+        mut frame: Vec<u8>,
+    ) -> Self {
         frame.reserve_exact(MAX_LEN);
         frame.extend_from_slice(first.ethernet);
         Self {
             frame_id: first.header.frame_id,
             relay_id_space: first.header.relay_id_space,
+            seal,
             since: now,
             frame,
             received: [0; UNITS / 64],
@@ -261,8 +270,8 @@ impl Partial {
     }
 
     /// Puts a piece in its place; false where it contradicts what is there.
-    fn add(&mut self, fragment: Fragment<'_>) -> bool {
-        if self.killed || !self.frame.starts_with(fragment.ethernet) {
+    fn add(&mut self, seal: Option<[u8; SEALED_LEN]>, fragment: Fragment<'_>) -> bool {
+        if self.killed || self.seal != seal || !self.frame.starts_with(fragment.ethernet) {
             return false;
         }
         let start = fragment.header.byte_offset();
@@ -369,7 +378,7 @@ mod tests {
                 return Err(DropReason::FragmentHeader);
             };
             self.reassembler
-                .push(peer(source), fragment, self.now, &mut self.drops)
+                .push(peer(source), None, fragment, self.now, &mut self.drops)
                 .map(|whole| whole.map(|frame| frame.to_vec()))
         }
     }

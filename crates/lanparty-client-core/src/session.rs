@@ -4,6 +4,7 @@
 //! way of every frame.
 
 mod frames;
+mod keys;
 mod messages;
 
 use std::collections::VecDeque;
@@ -11,12 +12,14 @@ use std::time::{Duration, Instant};
 
 use lanparty_ctrl::timers::{JOIN_DEADLINE, STATS_INTERVAL};
 use lanparty_ctrl::{
-    Access, CloseCode, Decoder, Disconnect, Message, Ping, Remove, ResumeToken, Role, encode,
+    Access, CloseCode, Decoder, Disconnect, KeyCard, Message, Ping, Remove, ResumeToken, Role,
+    encode,
 };
 use lanparty_l2::dhcp::AddressGuard;
 use lanparty_obs::drops::DropCounts;
 use lanparty_obs::stats::PeerStats;
 use lanparty_proto::PeerId;
+use lanparty_seal::{Keyring, KeyringConfig, clear_card};
 use rand::Rng;
 use rand::rngs::StdRng;
 
@@ -72,6 +75,12 @@ pub struct Session {
     player: Option<PlayerPolicy>,
     /// A frame that had to be changed on its way in.
     scratch: Vec<u8>,
+    /// As in Hello, for the session's life.
+    card: KeyCard,
+    /// Present in a keyed room.
+    keys: Option<Keyring>,
+    /// The frame that was opened last.
+    opened: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -95,7 +104,25 @@ struct Joined {
 impl Session {
     #[must_use]
     pub fn new(config: SessionConfig, mut rng: StdRng, now: Instant) -> Self {
-        Self {
+        let (role, mac, signer) = (config.role, config.mac, config.signer.clone());
+        let keys = config.key.clone().map(|key| {
+            let config = KeyringConfig {
+                room: config.room_id(),
+                key,
+                signer: signer.clone(),
+                role,
+                mac,
+                name: config.name.clone(),
+            };
+            Keyring::new(config, &mut rng, now)
+        });
+        let mut session = Self {
+            card: match &keys {
+                Some(keys) => *keys.card(),
+                None => clear_card(&signer, role, mac, &mut rng, now),
+            },
+            keys,
+            opened: Vec::new(),
             player: match config.role {
                 Role::Client => Some(PlayerPolicy::new(config.mac.unwrap_or_default())),
                 Role::Gateway => None,
@@ -117,7 +144,9 @@ impl Session {
             readings: Readings::default(),
             tunnel: Tunnel::default(),
             scratch: Vec::new(),
-        }
+        };
+        session.keep_out(now);
+        session
     }
 
     /// Begins to join.
@@ -137,7 +166,9 @@ impl Session {
         self.decoder = Decoder::new();
         self.readings.datagram_budget = Some(datagram_budget);
         let resume = self.resume.clone();
-        let hello = self.config.hello(exporter, datagram_budget, resume);
+        let hello = self
+            .config
+            .hello(self.card, exporter, datagram_budget, resume);
         self.send(&Message::Hello(Box::new(hello)));
         self.state = State::Joining {
             until: now + JOIN_DEADLINE,
@@ -186,15 +217,21 @@ impl Session {
 
     /// A gateway's say over who may be in its room, from now on and after
     /// every join.
-    pub fn set_access(&mut self, access: Access) {
+    pub fn set_access(&mut self, access: Access, now: Instant) {
         self.config.access = access;
+        self.keep_out(now);
+        self.send_key_messages(now);
         if self.is_joined() {
             self.send_access();
         }
     }
 
     /// Puts a member out of a gateway's room; with `ban` for ever.
-    pub fn remove(&mut self, peer: PeerId, ban: bool) {
+    pub fn remove(&mut self, peer: PeerId, ban: bool, now: Instant) {
+        if let Some(keys) = &mut self.keys {
+            keys.kick(peer, now);
+        }
+        self.send_key_messages(now);
         if self.is_joined() {
             self.send(&Message::Remove(Remove { peer, ban }));
         }
@@ -207,9 +244,10 @@ impl Session {
         if self.confirm_until.is_some_and(|until| until <= now) {
             self.confirm_until = None;
             for gone in self.roster.remove_unconfirmed() {
-                self.peer_gone(gone, CloseCode::ConnectionLost);
+                self.peer_gone(gone, CloseCode::ConnectionLost, now);
             }
         }
+        self.send_key_messages(now);
         match &mut self.state {
             State::Dialling { until } | State::Joining { until } if *until <= now => {
                 self.close(CloseCode::JoinTimeout, "no answer");
@@ -264,6 +302,7 @@ impl Session {
             own,
             self.confirm_until,
             self.tunnel.reassembler.next_expiry(),
+            self.next_key_wakeup(),
         ]
         .into_iter()
         .flatten()
@@ -342,7 +381,8 @@ impl Session {
             gateway,
             gateway_rtt: gateway.and_then(|peer| self.probes.rtt(peer)),
             peers: self.roster.len(),
-            budget: budget.map(|(available, m)| Budget::new(available, m.tap_mtu)),
+            budget: budget
+                .map(|(available, m)| Budget::new(available, m.tap_mtu, self.keys.is_some())),
             counters: self.tunnel.counters,
             drops,
         }

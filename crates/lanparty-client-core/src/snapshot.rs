@@ -7,6 +7,7 @@ use lanparty_obs::stats::{LanStats, TapStats, TunnelCounters};
 use lanparty_proto::{PeerId, ethernet, overlay};
 
 use crate::probes::Rtt;
+use crate::tunnel::SEAL_LEN;
 
 /// What only the driver can see; it hands it over before each status report.
 #[derive(Clone, Debug, Default)]
@@ -62,10 +63,11 @@ pub struct Budget {
 
 impl Budget {
     #[must_use]
-    pub fn new(available: usize, tap_mtu: u16) -> Self {
+    pub fn new(available: usize, tap_mtu: u16, sealed: bool) -> Self {
+        let seal = if sealed { SEAL_LEN } else { 0 };
         Self {
             available,
-            needed: overlay::HEADER_LEN + ethernet::HEADER_LEN + usize::from(tap_mtu),
+            needed: overlay::HEADER_LEN + seal + ethernet::HEADER_LEN + usize::from(tap_mtu),
         }
     }
 

@@ -1,5 +1,7 @@
 //! From frames to overlay datagrams, and what both directions count.
 
+use std::time::Instant;
+
 use bytes::{Bytes, BytesMut};
 use lanparty_ctrl::timers::REASSEMBLY_TIMEOUT;
 use lanparty_obs::DropReason;
@@ -10,11 +12,15 @@ use lanparty_proto::ethernet::EthernetHeader;
 use lanparty_proto::fragment::{self, SplitError};
 use lanparty_proto::overlay::{self, Header, Kind};
 use lanparty_queue::FlowKey;
+use lanparty_seal::Keyring;
 
 use crate::flows::Flow;
 use crate::reassembly::{self, Reassembler};
 
 const _: () = assert!(REASSEMBLY_TIMEOUT.as_nanos() == reassembly::TIMEOUT.as_nanos());
+
+/// What sealing adds to a frame.
+pub(crate) const SEAL_LEN: usize = overlay::SEALED_LEN + overlay::TAG_LEN;
 
 /// Datagrams are cut from buffers of this size, so that a frame costs one copy
 /// and about one allocation in fifty.
@@ -33,16 +39,20 @@ pub(crate) struct Tunnel {
 impl Tunnel {
     /// Sends one frame in one datagram of at most `max_datagram` bytes, or in
     /// as many as it takes.
-    pub(crate) fn seal(
+    pub(crate) fn send(
         &mut self,
         frame: &[u8],
         source: PeerId,
         flow: Flow,
-        max_datagram: usize,
+        keys: Option<&mut Keyring>,
+        (max_datagram, now): (usize, Instant),
         sink: &mut impl FnMut(FlowKey, Bytes),
     ) -> Result<(), DropReason> {
         let header = Header {
-            kind: Kind::Frame,
+            kind: match keys {
+                Some(_) => Kind::SealedFrame,
+                None => Kind::Frame,
+            },
             hint: flow.hint,
             source,
             flow_tag: flow.tag,
@@ -52,14 +62,17 @@ impl Tunnel {
             tag: flow.tag,
             hint: flow.hint,
         };
-        let len = overlay::HEADER_LEN + frame.len();
-        if self.buffer.capacity() < len {
-            self.buffer.reserve(BUFFER_LEN.max(len));
+        let room = overlay::HEADER_LEN + SEAL_LEN + frame.len();
+        if self.buffer.capacity() < room {
+            self.buffer.reserve(BUFFER_LEN.max(room));
         }
         self.buffer.extend_from_slice(&header.encode());
-        self.buffer.extend_from_slice(frame);
+        match keys {
+            Some(keys) => self.seal(frame, source, keys, now)?,
+            None => self.buffer.extend_from_slice(frame),
+        }
         let datagram = self.buffer.split().freeze();
-        if len <= max_datagram {
+        if datagram.len() <= max_datagram {
             self.counters.datagrams_out += 1;
             sink(key, datagram);
         } else {
@@ -76,6 +89,33 @@ impl Tunnel {
             }
         }
         count_out(&mut self.counters, frame);
+        Ok(())
+    }
+
+    /// Appends the frame to the buffer and seals it where it lies.
+    fn seal(
+        &mut self,
+        frame: &[u8],
+        source: PeerId,
+        keys: &mut Keyring,
+        now: Instant,
+    ) -> Result<(), DropReason> {
+        self.buffer.extend_from_slice(&[0; overlay::SEALED_LEN]);
+        self.buffer.extend_from_slice(frame);
+        let sealed = self
+            .buffer
+            .get_mut(overlay::HEADER_LEN..)
+            .and_then(<[u8]>::split_first_chunk_mut)
+            .and_then(|(place, frame)| {
+                let (header, tag) = keys.seal(source, frame, now).ok()?;
+                *place = header;
+                Some(tag)
+            });
+        let Some(tag) = sealed else {
+            self.buffer.clear();
+            return Err(DropReason::NoKey);
+        };
+        self.buffer.extend_from_slice(&tag);
         Ok(())
     }
 }
@@ -116,7 +156,7 @@ impl Cast {
     }
 }
 
-/// Frame ids that [`Tunnel::seal`] uses; [`Splitter`] has the others.
+/// Frame ids that [`Tunnel::send`] uses; [`Splitter`] has the others.
 const OWN_FRAME_IDS: u16 = 0x7FFF;
 
 /// Splits datagrams that were queued when the path still carried them whole.

@@ -91,6 +91,7 @@ impl Console {
                 }
             }
             SessionEvent::AwaitingApproval => say(Status::AwaitingApproval),
+            SessionEvent::Keys(news) => say(news),
             SessionEvent::RelayRestarting { back_in } => {
                 say(Status::RelayRestarting { back_in: *back_in });
             }

@@ -171,7 +171,9 @@ impl Gateway {
         }
     }
 
-    fn receive_datagram(&mut self, cx: &mut Context<'_>, datagram: &[u8]) {
+    /// A frame of the room goes to the LAN; without a datagram those that
+    /// waited for their key.
+    fn receive_datagram(&mut self, cx: &mut Context<'_>, datagram: Option<&[u8]>) {
         let now = cx.now;
         let max_datagram = self.max_datagram(cx);
         let room = self.room();
@@ -197,7 +199,12 @@ impl Gateway {
             trace_frame(room, Direction::PlayerToLan, Some(source), frame, action);
         };
         // Its drops are in the session's counters.
-        let _ = session.incoming(datagram, max_datagram, now, &mut sink);
+        match datagram {
+            Some(datagram) => {
+                let _ = session.incoming(datagram, max_datagram, now, &mut sink);
+            }
+            None => session.release(max_datagram, now, &mut sink),
+        }
     }
 
     /// Does what the session asks for.
@@ -277,6 +284,7 @@ impl Gateway {
             | SessionEvent::GatewayGone
             | SessionEvent::PolicyChanged(_)
             | SessionEvent::AwaitingApproval
+            | SessionEvent::Keys(_)
             | SessionEvent::Lost { .. }
             | SessionEvent::Retrying { .. }
             | SessionEvent::RelayRestarting { .. }
@@ -438,8 +446,11 @@ impl App for Gateway {
             }
             Event::Control { conn, bytes } if current(conn) => {
                 self.session.control(&bytes, cx.now);
+                self.receive_datagram(cx, None);
             }
-            Event::Datagram { conn, bytes } if current(conn) => self.receive_datagram(cx, &bytes),
+            Event::Datagram { conn, bytes } if current(conn) => {
+                self.receive_datagram(cx, Some(&bytes));
+            }
             Event::Closed {
                 conn,
                 reason,
@@ -482,7 +493,7 @@ impl App for Gateway {
                     mac.flat_map(|mac| bridge.addresses_of(mac, cx.now))
                         .collect()
                 };
-                hosting.answer_all(session, &addresses);
+                hosting.answer_all(session, &addresses, cx.now);
             }
             _ => {}
         }

@@ -2,6 +2,7 @@
 //! known, and the commands over the local socket.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use lanparty_client_core::Session;
 use lanparty_ctrl::{Asking, Identity, PeerInfo};
@@ -90,11 +91,16 @@ impl Hosting {
     }
 
     /// Answers the commands that have come in.
-    pub(crate) fn answer_all(&mut self, session: &mut Session, addresses: Addresses<'_>) {
+    pub(crate) fn answer_all(
+        &mut self,
+        session: &mut Session,
+        addresses: Addresses<'_>,
+        now: Instant,
+    ) {
         let requests: Vec<_> = self.requests.requests().collect();
         for request in requests {
             let answer = match request.document() {
-                Ok(command) => self.answer(&command, session, addresses),
+                Ok(command) => self.answer(&command, session, addresses, now),
                 Err(_) => Answer::Refused(
                     "the running gateway does not know this command; are both the same version?"
                         .to_owned(),
@@ -104,7 +110,13 @@ impl Hosting {
         }
     }
 
-    fn answer(&mut self, command: &Request, session: &mut Session, at: Addresses<'_>) -> Answer {
+    fn answer(
+        &mut self,
+        command: &Request,
+        session: &mut Session,
+        at: Addresses<'_>,
+        now: Instant,
+    ) -> Answer {
         let present: Vec<_> = session.roster().iter().collect();
         if *command == Request::Peers {
             return Answer::Peers(Box::new(self.peers(&present, at)));
@@ -116,9 +128,9 @@ impl Hosting {
         match self.host.command(command, &present, keyed) {
             Ok(outcome) => {
                 if let Some((peer, ban)) = outcome.remove {
-                    session.remove(peer, ban);
+                    session.remove(peer, ban, now);
                 }
-                session.set_access(self.host.access());
+                session.set_access(self.host.access(), now);
                 Answer::Done(outcome.sentence)
             }
             Err(refusal) => Answer::Refused(refusal.to_string()),

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lanparty_client_core::{Session, SessionConfig, Splitter, rules_of, sign_card};
+use lanparty_client_core::{Session, SessionConfig, Signer, Splitter, rules_of};
 use lanparty_ctrl::{CreateToken, DisplayName, Role, RoomId};
 use lanparty_lan::{Lan, LanOptions, LanPort};
 use lanparty_member_cli::Task;
@@ -92,13 +92,7 @@ fn bridge(args: Run) -> Result<(), Failure> {
         MemberIdentity::derive(&DeviceSeed(seed), &room_id.0).map_err(Failure::Identity)?;
     let host = Host::load(&directory, room_id, args.require_approval)?;
     let mac = Some(lan.mac());
-    let card = sign_card(
-        identity.public_key(),
-        Role::Gateway,
-        mac,
-        &mut rng,
-        |bytes| identity.sign(bytes),
-    );
+    let signer = Signer::new(identity.public_key(), identity.signing());
     let mut transport = Transport::client(ClientOptions {
         identity,
         trust: place.trust.clone(),
@@ -135,7 +129,7 @@ fn bridge(args: Run) -> Result<(), Failure> {
         mac,
         name,
         agent: agent(),
-        card,
+        signer,
         policy,
         access: host.access(),
     };

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use anyhow::Context as _;
-use lanparty_client_core::{Session, SessionConfig, Splitter, sign_card};
+use lanparty_client_core::{Session, SessionConfig, Signer, Splitter};
 use lanparty_ctrl::{Access, DisplayName, Role, RoomId, RoomPolicy};
 use lanparty_obs::ExitCode;
 use lanparty_os::answer_socket::AnswerSocket;
@@ -35,6 +35,9 @@ pub fn join<P: Platform>(
     settings: Settings,
     options: P::Options,
 ) -> Result<(), Failure> {
+    if let Some(warning) = arguments.member.warning() {
+        tracing::warn!("{warning}");
+    }
     let directory = state::directory(&arguments.state)?;
     let (journal, leftovers) = open_journal(&directory, &mut P::machine()?)?;
     if !leftovers.to_string().is_empty() {
@@ -71,13 +74,7 @@ pub fn join<P: Platform>(
     let room_id = RoomId::derive(&settings.entry.room, admission.as_ref());
     let member = MemberIdentity::derive(&DeviceSeed(identity.seed()), &room_id.0)
         .or_exit(ExitCode::Failure)?;
-    let card = sign_card(
-        member.public_key(),
-        Role::Client,
-        Some(mac),
-        &mut rng,
-        |bytes| member.sign(bytes),
-    );
+    let signer = Signer::new(member.public_key(), member.signing());
     let mut reactor = Reactor::new().or_exit(ExitCode::Failure)?;
     let mut transport = Transport::client(ClientOptions {
         identity: member,
@@ -104,7 +101,7 @@ pub fn join<P: Platform>(
         mac: Some(mac),
         name: settings.name.clone(),
         agent: agent(P::PROGRAM).or_exit(ExitCode::Failure)?,
-        card,
+        signer,
         policy: RoomPolicy::default(),
         access: Access::default(),
     };

@@ -239,6 +239,7 @@ impl<P: Platform> Player<P> {
             | SessionEvent::GatewayGone
             | SessionEvent::PolicyChanged(_)
             | SessionEvent::AwaitingApproval
+            | SessionEvent::Keys(_)
             | SessionEvent::Asking(_)
             | SessionEvent::Retrying { .. }
             | SessionEvent::Lease(_)
@@ -310,8 +311,9 @@ impl<P: Platform> Player<P> {
         }
     }
 
-    /// A frame of the room goes to this machine.
-    fn datagram(&mut self, cx: &mut Context<'_>, bytes: &[u8]) {
+    /// A frame of the room goes to this machine; without a datagram those
+    /// that waited for their key.
+    fn datagram(&mut self, cx: &mut Context<'_>, bytes: Option<&[u8]>) {
         let Self {
             tap,
             session,
@@ -320,12 +322,18 @@ impl<P: Platform> Player<P> {
             ..
         } = self;
         let mut heard = None;
-        let _counted = session.incoming(bytes, *max_datagram, cx.now, &mut |frame, _| {
+        let mut sink = |frame: &[u8], _| {
             if platform.listens() {
                 heard = Arp::parse(frame);
             }
             tap.send(frame);
-        });
+        };
+        match bytes {
+            Some(bytes) => {
+                let _counted = session.incoming(bytes, *max_datagram, cx.now, &mut sink);
+            }
+            None => session.release(*max_datagram, cx.now, &mut sink),
+        }
         if let Some(arp) = heard {
             let changes = self.platform.observe(&arp, cx.now);
             self.apply(cx, changes);
@@ -386,9 +394,10 @@ impl<P: Platform> App for Player<P> {
             }
             Event::Control { conn, bytes } if self.conn == Some(conn) => {
                 self.session.control(&bytes, cx.now);
+                self.datagram(cx, None);
             }
             Event::Datagram { conn, bytes } if self.conn == Some(conn) => {
-                self.datagram(cx, &bytes);
+                self.datagram(cx, Some(&bytes));
             }
             Event::Closed {
                 conn,

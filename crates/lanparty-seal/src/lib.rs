@@ -34,8 +34,9 @@ mod sending;
 mod signer;
 
 pub use epoch::Epoch;
-pub use keyring::{KeyEvent, Keyring, KeyringConfig, Opened};
+pub use keyring::{KeyEvent, Keyring, KeyringConfig, Opened, Unbelievable};
 pub use member::Standing;
+pub use own::clear_card;
 pub use room_key::{AdmissionKey, RoomKey};
 pub use signer::Signer;
 

@@ -15,6 +15,18 @@ pub(crate) const RENEW_AFTER: Duration = Duration::from_secs(3_600);
 /// How long letters to the key before are still read.
 const FORGET_AFTER: Duration = Duration::from_secs(30);
 
+/// The card of a session in a room without a key: nothing is ever sealed to
+/// it, so the private half of its X25519 key is not kept.
+pub fn clear_card(
+    signer: &Signer,
+    role: Role,
+    mac: Option<MacAddr>,
+    rng: &mut impl CryptoRng,
+    now: Instant,
+) -> KeyCard {
+    OwnCard::new(signer, role, mac, rng, now).card
+}
+
 #[derive(Debug)]
 pub(crate) struct OwnCard {
     pub(crate) card: KeyCard,

@@ -1,6 +1,7 @@
 //! Who this program is: a member's key for one room, or a relay's certificate.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest;
@@ -31,7 +32,7 @@ impl fmt::Debug for DeviceSeed {
 /// Another room gives another key, so a relay cannot follow a player across
 /// rooms.
 pub struct MemberIdentity {
-    key: Ed25519KeyPair,
+    key: Arc<Ed25519KeyPair>,
     certificate: CertificateDer<'static>,
     private_key: PrivatePkcs8KeyDer<'static>,
     identity: Identity,
@@ -58,7 +59,7 @@ impl MemberIdentity {
         let certificate = self_signed(&private_key, "lanparty member", &[])?;
         let identity = identity_of(&certificate)?;
         Ok(Self {
-            key,
+            key: Arc::new(key),
             certificate,
             private_key,
             identity,
@@ -82,9 +83,18 @@ impl MemberIdentity {
     /// Signs with the Ed25519 key. The caller separates domains by a label.
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
-        let mut out = [0; 64];
-        out.copy_from_slice(self.key.sign(message).as_ref());
-        out
+        self.signing()(message)
+    }
+
+    /// [`Self::sign`] for whoever outlives this value.
+    #[must_use]
+    pub fn signing(&self) -> impl Fn(&[u8]) -> [u8; 64] + Send + Sync + use<> {
+        let key = Arc::clone(&self.key);
+        move |message| {
+            let mut out = [0; 64];
+            out.copy_from_slice(key.sign(message).as_ref());
+            out
+        }
     }
 
     pub(crate) fn chain(&self) -> Vec<CertificateDer<'static>> {

@@ -32,7 +32,7 @@ pub fn reassembly(mut data: &[u8]) {
     let last = pieces.pop();
     for piece in &pieces {
         let (source, fragment) = parse(piece).expect("our own piece");
-        let done = reassembler.push(source, fragment, now, &mut drops);
+        let done = reassembler.push(source, None, fragment, now, &mut drops);
         assert!(matches!(done, Ok(None)));
     }
 
@@ -45,7 +45,7 @@ pub fn reassembly(mut data: &[u8]) {
         }
         // Far below the timeout of the frame that waits, for all that fits here.
         now += Duration::from_micros(1);
-        if let Ok(Some(whole)) = reassembler.push(source, fragment, now, &mut drops) {
+        if let Ok(Some(whole)) = reassembler.push(source, None, fragment, now, &mut drops) {
             assert!(whole.len() > HEADER_LEN && whole.len() <= MAX_LEN);
         }
         assert!(reassembler.waiting() <= limits.frames);
@@ -57,7 +57,7 @@ pub fn reassembly(mut data: &[u8]) {
 
     if let Some(last) = last {
         let (source, fragment) = parse(&last).expect("our own piece");
-        let done = reassembler.push(source, fragment, now, &mut drops);
+        let done = reassembler.push(source, None, fragment, now, &mut drops);
         assert_eq!(done.ok().flatten().as_deref(), Some(frame));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lanparty_client_core::{DisconnectCause, Effect, Session, SessionConfig};
+use lanparty_client_core::{DisconnectCause, Effect, Session, SessionConfig, Signer};
 use lanparty_ctrl::{
     Access, Decoder, KeyCard, Message, Mode, PeerInfo, Role, RoomId, RoomPolicy, Welcome, encode,
 };
@@ -36,7 +36,10 @@ pub fn session(mut data: &[u8]) {
         data = rest;
         let bytes = take_bytes(&mut data);
         match operation & 0b11 {
-            0 => session.control(bytes, now),
+            0 => {
+                session.control(bytes, now);
+                session.release(BUDGET, now, &mut |_, _| {});
+            }
             1 => {
                 let known: Vec<PeerId> = session.roster().iter().map(|peer| peer.peer).collect();
                 let _counted = session.incoming(bytes, BUDGET, now, &mut |_, sender| {
@@ -95,7 +98,7 @@ fn config() -> SessionConfig {
         mac: Some(l2::PLAYER),
         name: "member".parse().expect("a valid name"),
         agent: "fuzz".parse().expect("a valid agent"),
-        card: card(),
+        signer: Signer::new([0; 32], |_| [0; 64]),
         policy: RoomPolicy::default(),
         access: Access::default(),
     }

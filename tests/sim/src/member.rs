@@ -1,11 +1,12 @@
 //! One member: the real session, driven as a real program drives it.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use bytes::Bytes;
 use lanparty_client_core::{
-    DisconnectCause, Effect, Membership, Session, SessionConfig, SessionEvent, sign_card,
+    DisconnectCause, Effect, Membership, Session, SessionConfig, SessionEvent, Signer,
 };
 use lanparty_ctrl::{Access, KeyCard, Role, RoomCode, RoomPolicy};
 use lanparty_proto::{MacAddr, PeerId};
@@ -37,7 +38,7 @@ pub struct Member {
 }
 
 struct Ed25519Key {
-    pair: Ed25519KeyPair,
+    pair: Arc<Ed25519KeyPair>,
     public: [u8; 32],
 }
 
@@ -148,6 +149,7 @@ impl Member {
                 let cut = rng.random_range(0..=bytes.len());
                 self.session.control(&bytes[..cut], now);
                 self.session.control(&bytes[cut..], now);
+                self.session.release(self.budget, now, sink);
             }
             Parcel::DatagramToMember { bytes, .. } => {
                 self.datagrams_in += 1;
@@ -273,7 +275,10 @@ impl Ed25519Key {
             .as_ref()
             .try_into()
             .expect("the key has 32 bytes");
-        Self { pair, public }
+        Self {
+            pair: Arc::new(pair),
+            public,
+        }
     }
 }
 
@@ -288,9 +293,9 @@ fn session(
 ) -> Session {
     let code: RoomCode = format!("ROOM{room}").parse().expect("a valid room code");
     let registered = Some(mac);
-    let card = sign_card(key.public, role, registered, rng, |bytes| {
-        key.pair
-            .sign(bytes)
+    let pair = Arc::clone(&key.pair);
+    let signer = Signer::new(key.public, move |bytes| {
+        pair.sign(bytes)
             .as_ref()
             .try_into()
             .expect("a signature has 64 bytes")
@@ -303,7 +308,7 @@ fn session(
         mac: registered,
         name: format!("member{number}").parse().expect("a valid name"),
         agent: "sim".parse().expect("a valid name"),
-        card,
+        signer,
         policy: RoomPolicy::default(),
         access: Access::default(),
     };

@@ -1,22 +1,27 @@
 //! The way of a frame through a session, and of the probes beside it.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use bytes::Bytes;
+use lanparty_ctrl::PeerInfo;
 use lanparty_l2::link;
 use lanparty_obs::DropReason;
+use lanparty_obs::stats::TunnelCounters;
 use lanparty_proto::PeerId;
 use lanparty_proto::ethernet::EtherType;
 use lanparty_proto::fragment::Fragment;
 use lanparty_proto::overlay::{Header, Kind};
 use lanparty_proto::probe::Probe;
 use lanparty_queue::{FlowKey, Hint};
+use lanparty_seal::Opened;
 
 use super::{Session, State};
 use crate::effect::Effect;
 use crate::mss;
-use crate::player::Rewrite;
-use crate::tunnel::{self, Tunnel};
+use crate::player::{PlayerPolicy, Rewrite};
+use crate::roster::Roster;
+use crate::tunnel::{self, SEAL_LEN, Tunnel};
 
 impl Session {
     /// Sends a frame into the room.
@@ -71,8 +76,10 @@ impl Session {
             }
             None => self.flows.of_frame(frame),
         };
-        mss::clamp(frame, max_datagram);
-        self.tunnel.seal(frame, own, flow, max_datagram, sink)
+        mss::clamp(frame, self.clear_budget(max_datagram));
+        let path = (max_datagram, now);
+        let keys = self.keys.as_mut();
+        self.tunnel.send(frame, own, flow, keys, path, sink)
     }
 
     fn try_incoming(
@@ -84,61 +91,108 @@ impl Session {
     ) -> Result<(), DropReason> {
         let own = self.own_id().ok_or(DropReason::NotReady)?;
         self.heard(now);
+        let budget = self.clear_budget(max_datagram);
         let (header, body) = Header::decode(datagram).map_err(|_| DropReason::OverlayHeader)?;
-        let sender = self.roster.get(header.source).ok_or(DropReason::SourceId)?;
+        let source = header.source;
+        let sender = self.roster.get(source).ok_or(DropReason::SourceId)?;
         let Tunnel {
             counters,
             drops,
             reassembler,
             ..
         } = &mut self.tunnel;
-        let frame: &[u8] = match header.kind {
-            Kind::Frame => {
-                counters.datagrams_in += 1;
-                body
+        let sealed = match (header.kind, &self.keys) {
+            (Kind::Frame | Kind::Fragment, None) => false,
+            (Kind::SealedFrame | Kind::SealedFragment, Some(_)) => true,
+            (Kind::Frame | Kind::Fragment, Some(_)) => {
+                return Err(DropReason::ClearInSealedRoom);
             }
-            Kind::Fragment => {
-                counters.datagrams_in += 1;
-                counters.fragments_in += 1;
-                let fragment = Fragment::parse(body).map_err(|_| DropReason::FragmentHeader)?;
-                match reassembler.push(header.source, fragment, now, drops)? {
-                    Some(whole) => whole,
-                    None => return Ok(()),
-                }
+            (Kind::SealedFrame | Kind::SealedFragment, None) => {
+                return Err(DropReason::SealedInClearRoom);
             }
-            Kind::SealedFrame | Kind::SealedFragment => return Err(DropReason::SealedInClearRoom),
-            Kind::Probe => {
+            (Kind::Probe, _) => {
                 let probe = Probe::decode(body).map_err(|_| DropReason::Probe)?;
                 if probe.target != own.get() {
                     return Err(DropReason::Probe);
                 }
-                return self.probe(header.source, probe, own, now);
+                return self.probe(source, probe, own, now);
             }
         };
-        let rewrite = match &mut self.player {
-            Some(player) => player.check_incoming(frame, sender, &self.roster, now)?,
-            None if is_priority_tagged(frame) => Rewrite::PriorityTag,
-            None => Rewrite::None,
-        };
-        let frame = if rewrite != Rewrite::None || mss::is_handshake(frame) {
-            self.scratch.clear();
-            self.scratch.extend_from_slice(frame);
-            link::strip_priority_tag(&mut self.scratch);
-            if let Some(player) = &mut self.player {
-                let result = player.rewrite(&mut self.scratch, rewrite);
-                if let Some(news) = player.take_news() {
-                    self.effects.push_back(Effect::Event(news.into()));
-                }
-                result?;
-            }
-            mss::clamp(&mut self.scratch, max_datagram);
-            &self.scratch
+        counters.datagrams_in += 1;
+        let (seal, body) = if sealed {
+            let (seal, body) = body.split_first_chunk().ok_or(DropReason::OverlayHeader)?;
+            (Some(*seal), body)
         } else {
-            frame
+            (None, body)
         };
-        tunnel::count_in(counters, frame);
-        sink(frame, header.source);
-        Ok(())
+        let whole: &[u8] = match header.kind {
+            Kind::Fragment | Kind::SealedFragment => {
+                counters.fragments_in += 1;
+                let fragment = Fragment::parse(body).map_err(|_| DropReason::FragmentHeader)?;
+                match reassembler.push(source, seal, fragment, now, drops)? {
+                    Some(whole) => whole,
+                    None => return Ok(()),
+                }
+            }
+            Kind::Frame | Kind::SealedFrame | Kind::Probe => body,
+        };
+        let frame: &[u8] = match (seal, &mut self.keys) {
+            (Some(seal), Some(keys)) => {
+                match keys.open(source, seal, whole, &mut self.opened, now)? {
+                    Opened::Frame => &self.opened,
+                    Opened::Held => return Ok(()),
+                }
+            }
+            _ => whole,
+        };
+        Inward {
+            sender,
+            roster: &self.roster,
+            player: &mut self.player,
+            scratch: &mut self.scratch,
+            effects: &mut self.effects,
+            counters,
+        }
+        .deliver(frame, budget, now, sink)
+    }
+
+    /// Hands over frames that came before their key, once that has come. The
+    /// driver calls it after [`Self::control`].
+    pub fn release(
+        &mut self,
+        max_datagram: usize,
+        now: Instant,
+        sink: &mut impl FnMut(&[u8], PeerId),
+    ) {
+        let budget = self.clear_budget(max_datagram);
+        while let Some(keys) = &mut self.keys
+            && let Some((source, opened)) = keys.release(&mut self.opened, now)
+        {
+            let sender = self.roster.get(source).ok_or(DropReason::SourceId);
+            let delivered = opened.and(sender).and_then(|sender| {
+                Inward {
+                    sender,
+                    roster: &self.roster,
+                    player: &mut self.player,
+                    scratch: &mut self.scratch,
+                    effects: &mut self.effects,
+                    counters: &mut self.tunnel.counters,
+                }
+                .deliver(&self.opened, budget, now, sink)
+            });
+            if let Err(reason) = delivered {
+                self.tunnel.drops.add(reason);
+            }
+        }
+    }
+
+    /// What one datagram carries beside a seal.
+    const fn clear_budget(&self, max_datagram: usize) -> usize {
+        if self.keys.is_some() {
+            max_datagram.saturating_sub(SEAL_LEN)
+        } else {
+            max_datagram
+        }
     }
 
     fn probe(
@@ -182,6 +236,52 @@ impl Session {
             (State::Joined(_), Some(membership)) => Some(membership.peer_id),
             _ => None,
         }
+    }
+}
+
+/// The last part of a frame's way in, whole and clear.
+struct Inward<'a> {
+    sender: &'a PeerInfo,
+    roster: &'a Roster,
+    player: &'a mut Option<PlayerPolicy>,
+    scratch: &'a mut Vec<u8>,
+    effects: &'a mut VecDeque<Effect>,
+    counters: &'a mut TunnelCounters,
+}
+
+impl Inward<'_> {
+    fn deliver(
+        self,
+        frame: &[u8],
+        budget: usize,
+        now: Instant,
+        sink: &mut impl FnMut(&[u8], PeerId),
+    ) -> Result<(), DropReason> {
+        let rewrite = match self.player {
+            Some(player) => player.check_incoming(frame, self.sender, self.roster, now)?,
+            None if is_priority_tagged(frame) => Rewrite::PriorityTag,
+            None => Rewrite::None,
+        };
+        let frame = if rewrite != Rewrite::None || mss::is_handshake(frame) {
+            let scratch = self.scratch;
+            scratch.clear();
+            scratch.extend_from_slice(frame);
+            link::strip_priority_tag(scratch);
+            if let Some(player) = self.player {
+                let result = player.rewrite(scratch, rewrite);
+                if let Some(news) = player.take_news() {
+                    self.effects.push_back(Effect::Event(news.into()));
+                }
+                result?;
+            }
+            mss::clamp(scratch, budget);
+            scratch
+        } else {
+            frame
+        };
+        tunnel::count_in(self.counters, frame);
+        sink(frame, self.sender.peer);
+        Ok(())
     }
 }
 

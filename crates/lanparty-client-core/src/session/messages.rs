@@ -20,12 +20,13 @@ impl Session {
         self.decoder.push(bytes);
         while self.reads_control() {
             match self.decoder.next() {
-                Ok(None) => return,
+                Ok(None) => break,
                 Ok(Some(Incoming::Skipped)) => {}
                 Ok(Some(Incoming::Message(message))) => self.message(message, now),
                 Err(error) => self.unreadable(&error),
             }
         }
+        self.send_key_messages(now);
     }
 
     const fn reads_control(&self) -> bool {
@@ -37,7 +38,10 @@ impl Session {
             (Message::Welcome(welcome), false) => self.welcome(*welcome, now),
             (Message::Reject(reject), false) => self.rejected(reject, now),
             (Message::PeerJoined(info), true) => self.peer_joined(*info, now),
-            (Message::PeerLeft(left), true) => self.peer_left(left),
+            (Message::PeerLeft(left), true) => self.peer_left(left, now),
+            (Message::Sealed(sealed), true) if self.keys.is_some() => {
+                self.key_message(&sealed, now);
+            }
             (Message::RoomPolicy(policy), true) => self.policy_changed(*policy),
             (Message::Asking(asking), true) if self.config.role == Role::Gateway => {
                 self.event(SessionEvent::Asking(asking));
@@ -87,6 +91,9 @@ impl Session {
             player.set_policy(&membership.policy);
         }
         self.membership = Some(membership.clone());
+        if let Some(keys) = &mut self.keys {
+            keys.joined(now);
+        }
         self.event(SessionEvent::Joined(Box::new(membership)));
         if self.config.role == Role::Gateway {
             self.send_access();
@@ -162,7 +169,10 @@ impl Session {
         }
         let (is_news, displaced) = self.roster.insert(info.clone());
         for old in displaced {
-            self.peer_gone(old, CloseCode::Replaced);
+            self.peer_gone(old, CloseCode::Replaced, now);
+        }
+        if let Some(keys) = &mut self.keys {
+            keys.member_joined(&info, now);
         }
         if is_news {
             let is_gateway = info.role == Role::Gateway;
@@ -175,14 +185,15 @@ impl Session {
         }
     }
 
-    fn peer_left(&mut self, left: PeerLeft) {
+    fn peer_left(&mut self, left: PeerLeft, now: Instant) {
         if let Some(info) = self.roster.remove(left.peer) {
-            self.peer_gone(info, left.reason);
+            self.peer_gone(info, left.reason, now);
         }
     }
 
     /// Forgets whatever else belongs to a member that the roster dropped.
-    pub(super) fn peer_gone(&mut self, info: PeerInfo, reason: CloseCode) {
+    pub(super) fn peer_gone(&mut self, info: PeerInfo, reason: CloseCode, now: Instant) {
+        self.key_member_left(info.peer, reason, now);
         self.probes.remove(info.peer);
         self.tunnel.reassembler.forget(info.peer);
         if let (Some(player), Some(mac)) = (&mut self.player, info.mac) {

@@ -2,16 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use bytes::Bytes;
-use lanparty_client_core::{
-    DisconnectCause, Effect, Session, SessionConfig, SessionEvent, sign_card,
-};
+use lanparty_client_core::{DisconnectCause, Effect, Session, SessionConfig, SessionEvent, Signer};
 use lanparty_ctrl::{
     Access, CloseCode, Decoder, Incoming, KeyCard, Message, Mode, PROTOCOL_VERSION, PeerInfo,
-    ResumeToken, Role, RoomId, RoomPolicy, Welcome, encode,
+    ResumeToken, Role, RoomId, RoomPolicy, Sealed, Welcome, encode,
 };
 use lanparty_obs::DropReason;
 use lanparty_proto::{MacAddr, PeerId};
+use lanparty_seal::RoomKey;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -26,6 +26,8 @@ pub(crate) struct Member {
     pub(crate) events: Vec<SessionEvent>,
     /// Control messages of the connections so far.
     pub(crate) sent: Vec<Message>,
+    /// What it sent to other members.
+    pub(crate) sealed: Vec<Sealed>,
     pub(crate) datagrams: Vec<Bytes>,
     pub(crate) dials: Vec<Instant>,
     pub(crate) closes: Vec<CloseCode>,
@@ -42,9 +44,23 @@ pub(crate) fn mac(last: u8) -> MacAddr {
     MacAddr([2, 0, 0, 0, 0, last])
 }
 
-fn card(role: Role, mac: Option<MacAddr>) -> KeyCard {
-    let mut rng = StdRng::seed_from_u64(5);
-    sign_card([9; 32], role, mac, &mut rng, |_| [0; 64])
+/// The identity key of the member whose seed is all `seed`.
+pub(crate) fn signer(seed: u8) -> Signer {
+    let pair = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap();
+    let public = pair.public_key().as_ref().try_into().unwrap();
+    Signer::new(public, move |bytes| {
+        pair.sign(bytes).as_ref().try_into().unwrap()
+    })
+}
+
+fn card() -> KeyCard {
+    KeyCard {
+        identity: [9; 32],
+        public_key: [9; 32],
+        x25519: [5; 32],
+        session: [5; 16],
+        signature: [0; 64],
+    }
 }
 
 /// A player with this id and a MAC address that ends like it.
@@ -54,7 +70,7 @@ pub(crate) fn player_info(id: u8) -> PeerInfo {
         role: Role::Client,
         mac: Some(mac(id)),
         name: format!("player {id}").parse().unwrap(),
-        key_card: card(Role::Client, Some(mac(id))),
+        key_card: card(),
     }
 }
 
@@ -90,18 +106,27 @@ impl Member {
         Self::new(Role::Gateway, id)
     }
 
+    /// With the room key whose bytes are all `key`.
+    pub(crate) fn keyed(role: Role, id: u8, key: u8) -> Self {
+        Self::with(role, id, Some(RoomKey::from_bytes([key; 32])))
+    }
+
     fn new(role: Role, id: u8) -> Self {
+        Self::with(role, id, None)
+    }
+
+    fn with(role: Role, id: u8, key: Option<RoomKey>) -> Self {
         #[expect(clippy::disallowed_methods, reason = "where the test's clock starts")]
         let now = Instant::now();
         let config = SessionConfig {
             role,
             room: "PARTY".parse().unwrap(),
-            key: None,
+            key,
             create_token: None,
             mac: Some(mac(id)),
             name: "Ann".parse().unwrap(),
             agent: "test 1".parse().unwrap(),
-            card: card(role, Some(mac(id))),
+            signer: signer(id),
             policy: RoomPolicy::default(),
             access: Access::default(),
         };
@@ -110,6 +135,7 @@ impl Member {
             now,
             events: Vec::new(),
             sent: Vec::new(),
+            sealed: Vec::new(),
             datagrams: Vec::new(),
             dials: Vec::new(),
             closes: Vec::new(),
@@ -153,6 +179,7 @@ impl Member {
 
     /// Lets time pass, waking the session whenever it asks for it.
     pub(crate) fn pass(&mut self, time: Duration) {
+        self.collect();
         let end = self.now + time;
         while let Some(next) = self.session.next_wakeup()
             && next <= end
@@ -205,7 +232,10 @@ impl Member {
                 Effect::SendControl(bytes) => {
                     self.decoder.push(&bytes);
                     while let Ok(Some(Incoming::Message(message))) = self.decoder.next() {
-                        self.sent.push(message);
+                        match message {
+                            Message::Sealed(sealed) => self.sealed.push(sealed),
+                            message => self.sent.push(message),
+                        }
                     }
                 }
                 Effect::SendDatagram { bytes, .. } => self.datagrams.push(bytes),

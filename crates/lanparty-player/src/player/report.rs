@@ -68,6 +68,7 @@ impl<P: Platform> Player<P> {
                 attempt: *attempt,
             }),
             SessionEvent::AwaitingApproval => self.say(Status::AwaitingApproval),
+            SessionEvent::Keys(news) => self.say(news),
             SessionEvent::RelayRestarting { back_in } => {
                 self.say(Status::RelayRestarting { back_in: *back_in });
             }
