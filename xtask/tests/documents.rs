@@ -75,7 +75,13 @@ fn every_flag_is_described() {
     let operating = document("operating.md");
     for (program, subcommands) in [
         ("lanparty-relay", &["rooms", "pin", "rotate-identity"][..]),
-        ("lanparty-gateway", &["status", "cleanup"]),
+        (
+            "lanparty-gateway",
+            &[
+                "invite", "peers", "kick", "ban", "unban", "approve", "deny", "approval", "status",
+                "cleanup",
+            ],
+        ),
         ("lanparty-client", &["status", "cleanup"]),
     ] {
         let chapter = chapter(&operating, program);

@@ -183,7 +183,8 @@ impl MemberArgs {
     }
 
     /// What the user should know about how the invite was given: a sentence
-    /// for standard error.
+    /// for standard error. Too late to hide anything, but the key may matter
+    /// again tomorrow.
     #[must_use]
     pub fn warning(&self) -> Option<&'static str> {
         let invites = [&self.flags.pasted, &self.flags.invite];
@@ -193,7 +194,7 @@ impl MemberArgs {
             .filter_map(|invite| invite.text().parse::<Invite>().ok())
             .any(|invite| invite.key().is_some());
         (self.in_sight && with_key).then_some(
-            "note: the invite stands on the command line, where other users of this computer can read it while this program runs, \
+            "the invite stands on the command line, where other users of this computer can read it while this program runs, \
              and where the shell's history keeps it. --ask-invite, --invite-file and the variable LANPARTY_INVITE hide it from them.",
         )
     }

@@ -46,6 +46,8 @@ pub const START: Duration = Duration::from_secs(20);
 #[derive(Clone, Debug)]
 pub struct PartyOptions {
     pub room: String,
+    /// Whether the room has a key, and the players nothing but its invite.
+    pub keyed: bool,
     /// Names of the players; each gets a host of that name.
     pub players: Vec<&'static str>,
     /// The MTU of each player's line, in the order of `players`; 1,500 where
@@ -66,6 +68,7 @@ impl Default for PartyOptions {
     fn default() -> Self {
         Self {
             room: "PARTY".to_owned(),
+            keyed: false,
             players: vec!["alice", "bob"],
             player_mtu: Vec::new(),
             relay_arguments: Vec::new(),
@@ -260,7 +263,35 @@ impl Party {
         file("relay.der")
     }
 
-    /// The arguments with which every member of this party finds its room.
+    /// The invite as the gateway prints it again.
+    ///
+    /// # Errors
+    /// When the gateway has not met the relay yet.
+    pub fn invite(&self) -> Result<String> {
+        let gateway = programs::find("lanparty-gateway")?;
+        let printed = self.gateway_node.sh(&format!(
+            "{} invite --state-dir {}",
+            gateway.display(),
+            file("gateway-state").display()
+        ))?;
+        Ok(printed.trim().to_owned())
+    }
+
+    /// The arguments with which a player of this party finds its room.
+    ///
+    /// # Errors
+    /// When there is no invite yet.
+    pub fn player_arguments(&self) -> Result<Vec<String>> {
+        if !self.options.keyed {
+            return Ok(self.member_arguments());
+        }
+        let invite = file("invite");
+        fs::write(&invite, self.invite()?)?;
+        let invite = invite.to_string_lossy().into_owned();
+        Ok(vec!["--invite-file".to_owned(), invite])
+    }
+
+    /// The arguments that spell out where this party's room is.
     #[must_use]
     pub fn member_arguments(&self) -> Vec<String> {
         [
@@ -292,6 +323,7 @@ impl Party {
             .command(programs::find("lanparty-gateway")?);
         command
             .args(self.member_arguments())
+            .args(self.options.keyed.then_some("--new-room"))
             .args(["--iface", interface, "--state-dir"])
             .arg(file("gateway-state"))
             .args(&self.options.gateway_arguments)
@@ -307,7 +339,7 @@ impl Party {
     /// # Errors
     /// When it does not join.
     pub fn start_player(&mut self, number: usize) -> Result<()> {
-        let arguments = self.member_arguments();
+        let arguments = self.player_arguments()?;
         let extra = self.options.player_arguments.clone();
         let log = self.options.log.clone();
         let player = self.players.get_mut(number).context("no such player")?;

@@ -1,3 +1,5 @@
+//! What each command does to the lists.
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 

@@ -1,3 +1,5 @@
+//! What the flags and an invite come to.
+
 use clap::Parser;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Damage, mistakes and round trips.
+
 use proptest::prelude::*;
 
 use super::*;

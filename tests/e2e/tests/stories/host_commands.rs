@@ -1,0 +1,171 @@
+//! The host decides who is in the room.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use lanparty_lab::party::{TAP, file};
+use lanparty_lab::{Party, PartyOptions, Process, programs, sandbox, wait};
+use serde_json::Value;
+
+/// Until the other programs have done what the host asked for.
+const SOON: Duration = Duration::from_secs(20);
+
+fn party(players: Vec<&'static str>, gateway: &[&str]) -> Result<Party> {
+    let mut party = Party::build(PartyOptions {
+        keyed: true,
+        players,
+        gateway_arguments: gateway.iter().map(|text| (*text).to_owned()).collect(),
+        ..PartyOptions::default()
+    })?;
+    party.start_relay()?;
+    party.start_gateway()?;
+    Ok(party)
+}
+
+/// Runs a command of the gateway.
+pub(crate) fn tell(party: &Party, command: &str) -> Result<String> {
+    let gateway = programs::find("lanparty-gateway")?;
+    party.gateway_node.sh(&format!(
+        "{} {command} --state-dir {}",
+        gateway.display(),
+        file("gateway-state").display()
+    ))
+}
+
+/// The names in one of the lists that `peers` shows.
+fn names(party: &Party, list: &str) -> Result<Vec<String>> {
+    let peers: Value = serde_json::from_str(&tell(party, "peers --json")?)?;
+    let list = peers.get(list).and_then(Value::as_array);
+    let names = list.context("no such list")?.iter();
+    Ok(names
+        .filter_map(|entry| Some(entry.get("name")?.as_str()?.to_owned()))
+        .collect())
+}
+
+fn wait_for_names(party: &Party, list: &str, expected: &[&str]) -> Result<()> {
+    wait::until(&format!("{expected:?} in {list}"), SOON, || {
+        (names(party, list).ok()? == expected).then_some(())
+    })
+}
+
+/// The end of a player's client: its exit status and what it said.
+fn end(party: &mut Party, number: usize) -> Result<(Option<i32>, String)> {
+    let client = party.players[number].client.take();
+    let mut client = client.context("no client")?;
+    let status = client.wait(SOON)?;
+    Ok((status.code(), client.log()))
+}
+
+/// A client that is not expected to get in.
+fn knock(party: &Party, number: usize) -> Result<Process> {
+    let player = &party.players[number];
+    let mut command = player.node.command(programs::find("lanparty-client")?);
+    command
+        .args(party.player_arguments()?)
+        .args(["--tap-name", TAP, "--name", player.name(), "--state-dir"])
+        .arg(player.state());
+    player.node.spawn_command(command, "knocking")
+}
+
+#[test]
+fn a_kicked_player_is_out_and_may_come_back() {
+    sandbox::test(|| {
+        let mut party = party(vec!["alice", "bob"], &[])?;
+        party.start_player(0)?;
+        party.start_player(1)?;
+        wait_for_names(&party, "members", &["alice", "bob"])
+            .or_else(|_| wait_for_names(&party, "members", &["bob", "alice"]))?;
+        let said = tell(&party, "kick alice")?;
+        ensure!(said.contains("alice"), "{said}");
+        let (code, log) = end(&mut party, 0)?;
+        ensure!(code == Some(10), "{code:?}\n{log}");
+        wait_for_names(&party, "members", &["bob"])?;
+        ensure!(tell(&party, "kick alice").is_err());
+        party.start_player(0)?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_ban_holds_over_restarts_until_it_is_lifted() {
+    sandbox::test(|| {
+        let mut party = party(vec!["alice"], &[])?;
+        party.start_player(0)?;
+        wait_for_names(&party, "members", &["alice"])?;
+        let said = tell(&party, "ban alice")?;
+        ensure!(
+            said.contains("approval") && said.contains("rotate-key"),
+            "{said}"
+        );
+        let (code, log) = end(&mut party, 0)?;
+        ensure!(code == Some(10), "{code:?}\n{log}");
+
+        party.gateway.as_mut().context("no gateway")?.interrupt()?;
+        party.start_gateway()?;
+        ensure!(names(&party, "banned")? == ["alice"]);
+        let mut refused = knock(&party, 0)?;
+        let status = refused.wait(SOON)?;
+        ensure!(status.code() == Some(10), "{status}\n{}", refused.log());
+        ensure!(names(&party, "members")?.is_empty());
+
+        tell(&party, "unban alice")?;
+        party.start_player(0)?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_newcomer_waits_until_the_host_approves() {
+    sandbox::test(|| {
+        let mut party = party(vec!["alice", "bob"], &["--require-approval"])?;
+        let mut alice = knock(&party, 0)?;
+        wait_for_names(&party, "asking", &["alice"])?;
+        let gateway = party.gateway.as_mut().context("no gateway")?;
+        gateway.wait_for("alice asks to be let in", SOON)?;
+        alice.wait_for("waiting for the host", SOON)?;
+        ensure!(!alice.log().contains("joined room"), "{}", alice.log());
+        tell(&party, "approve alice")?;
+        alice.wait_for("joined room", SOON)?;
+        wait_for_names(&party, "members", &["alice"])?;
+        ensure!(names(&party, "asking")?.is_empty());
+
+        let mut bob = knock(&party, 1)?;
+        wait_for_names(&party, "asking", &["bob"])?;
+        tell(&party, "deny bob")?;
+        let status = bob.wait(SOON)?;
+        ensure!(status.code() == Some(10), "{status}\n{}", bob.log());
+
+        // Whoever was approved needs it once.
+        alice.interrupt()?;
+        party.start_player(0)?;
+        Ok(())
+    });
+}
+
+#[test]
+fn approval_that_begins_later_leaves_everybody_in_the_room() {
+    sandbox::test(|| {
+        let mut party = party(vec!["alice", "bob"], &[])?;
+        party.start_player(0)?;
+        wait_for_names(&party, "members", &["alice"])?;
+        tell(&party, "approval on")?;
+        let bob = knock(&party, 1)?;
+        wait_for_names(&party, "asking", &["bob"])?;
+        ensure!(names(&party, "members")? == ["alice"]);
+        drop(bob);
+        tell(&party, "approval off")?;
+        party.start_player(1)?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_command_without_a_gateway_says_what_is_missing() {
+    sandbox::test(|| {
+        let mut party = party(vec![], &[])?;
+        party.gateway.as_mut().context("no gateway")?.interrupt()?;
+        let error = tell(&party, "peers").unwrap_err().to_string();
+        ensure!(error.contains("no gateway answers"), "{error}");
+        Ok(())
+    });
+}
