@@ -43,6 +43,19 @@ pub fn open(program: &str, chosen: Option<&Path>) -> Result<PathBuf, StateDirErr
     Ok(path)
 }
 
+/// As [`open`], of services, whoever runs this program: for what an
+/// administrator prepares for a service.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_for_system(program: &str, chosen: Option<&Path>) -> Result<PathBuf, StateDirError> {
+    let environment = |name: &str| std::env::var_os(name);
+    let path = locate(program, chosen, Account::System, &environment);
+    let path = path.ok_or(StateDirError::NoHome)?;
+    private_file::create_directory(&path)?;
+    Ok(path)
+}
+
 #[cfg(unix)]
 fn account() -> Result<Account, StateDirError> {
     Ok(if rustix::process::geteuid().is_root() {

@@ -71,6 +71,12 @@ impl Sid {
         Self::parse(&sid)
     }
 
+    /// The group of all administrators.
+    #[must_use]
+    pub fn administrators() -> Option<Self> {
+        Self::well_known(ADMINISTRATORS)
+    }
+
     /// True for the accounts that have no home directory of a person.
     #[must_use]
     pub fn is_service(&self) -> bool {

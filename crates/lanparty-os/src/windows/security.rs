@@ -7,7 +7,8 @@ use std::ptr;
 use windows_sys::Win32::Foundation::ERROR_INSUFFICIENT_BUFFER;
 use windows_sys::Win32::Security::{
     DACL_SECURITY_INFORMATION, GetKernelObjectSecurity, GetTokenInformation,
-    OWNER_SECURITY_INFORMATION, SECURITY_ATTRIBUTES, TOKEN_QUERY, TOKEN_USER, TokenUser,
+    OWNER_SECURITY_INFORMATION, SECURITY_ATTRIBUTES, TOKEN_INFORMATION_CLASS, TOKEN_QUERY,
+    TOKEN_USER, TokenElevation, TokenUser,
 };
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken};
 
@@ -15,6 +16,20 @@ use super::descriptor::{self, Descriptor, Sid};
 
 /// The user who runs this program.
 pub(crate) fn current_user() -> io::Result<Sid> {
+    let bytes = of_process(TokenUser)?;
+    // The SID lies behind the structure that points to it.
+    let sid = bytes.get(size_of::<TOKEN_USER>()..).and_then(Sid::parse);
+    sid.ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// Whether this program runs with an administrator's rights.
+fn is_elevated() -> io::Result<bool> {
+    Ok(of_process(TokenElevation)?
+        .first_chunk()
+        .is_some_and(|elevated| u32::from_le_bytes(*elevated) != 0))
+}
+
+fn of_process(what: TOKEN_INFORMATION_CLASS) -> io::Result<Vec<u8>> {
     let mut token = ptr::null_mut();
     // SAFETY: the pseudo handle needs no closing, `token` is written on success.
     if unsafe { OpenProcessToken(GetCurrentProcess(), TOKEN_QUERY, &raw mut token) } == 0 {
@@ -22,13 +37,10 @@ pub(crate) fn current_user() -> io::Result<Sid> {
     }
     // SAFETY: a handle that was just opened and belongs to nobody else.
     let token = unsafe { OwnedHandle::from_raw_handle(token) };
-    let bytes = fill(|buffer, len, needed| {
+    fill(|buffer, len, needed| {
         // SAFETY: `buffer` has `len` writable bytes.
-        unsafe { GetTokenInformation(token.as_raw_handle(), TokenUser, buffer, len, needed) }
-    })?;
-    // The SID lies behind the structure that points to it.
-    let sid = bytes.get(size_of::<TOKEN_USER>()..).and_then(Sid::parse);
-    sid.ok_or_else(|| io::ErrorKind::InvalidData.into())
+        unsafe { GetTokenInformation(token.as_raw_handle(), what, buffer, len, needed) }
+    })
 }
 
 /// Who owns an object and who may do what with it. The handle needs the right
@@ -43,8 +55,8 @@ pub(crate) fn descriptor_of(object: &impl AsHandle) -> io::Result<Descriptor> {
     Descriptor::parse(&bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
-/// Attributes that make a new object private to the current user, the system
-/// and its administrators.
+/// Attributes that make a new object private to the system, its administrators
+/// and, where the current user is none of these, to that user.
 pub(crate) struct Private {
     attributes: SECURITY_ATTRIBUTES,
     /// What the attributes point to, in words, because Windows wants it aligned
@@ -54,7 +66,12 @@ pub(crate) struct Private {
 
 impl Private {
     pub(crate) fn new() -> io::Result<Self> {
-        let bytes = descriptor::private_to(&current_user()?);
+        // An administrator's service reads what the administrator has written.
+        let owner = match Sid::administrators() {
+            Some(administrators) if is_elevated()? => administrators,
+            Some(_) | None => current_user()?,
+        };
+        let bytes = descriptor::private_to(&owner);
         let word = |chunk: &[u8]| {
             let shifted = chunk.iter().rev();
             shifted.fold(0, |word, byte| (word << 8) | u32::from(*byte))
