@@ -64,6 +64,7 @@ fn inside(arguments: &Arguments) -> Result<ExitCode> {
         .collect();
     let mut party = Party::build(PartyOptions {
         players,
+        keyed: true,
         ..PartyOptions::default()
     })?;
     say("starting dnsmasq on host1");
@@ -72,6 +73,7 @@ fn inside(arguments: &Arguments) -> Result<ExitCode> {
     party.start_relay()?;
     say("starting the gateway on the party's switch");
     party.start_gateway()?;
+    say("the room is sealed, and the players get its invite");
     for number in 0..party.players.len() {
         if let Some(player) = party.players.get(number) {
             say(&format!("{} joins from the internet", player.name()));

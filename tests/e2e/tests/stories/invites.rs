@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use lanparty_lab::party::{RELAY, TAP, file};
-use lanparty_lab::{Party, PartyOptions, Process, programs, sandbox, wait};
+use lanparty_lab::party::{HOST1, RELAY, TAP, file, leases};
+use lanparty_lab::{Party, PartyOptions, Process, programs, sandbox, traffic, wait};
 
 use crate::host_commands::tell;
 
@@ -48,10 +48,11 @@ fn key_of(invite: &str) -> Result<&str> {
 }
 
 #[test]
-fn a_player_joins_a_sealed_room_by_the_invite_alone() {
+fn a_player_joins_a_sealed_room_by_the_invite_alone_and_gets_an_address() {
     sandbox::test(|| {
-        let mut party = before_the_players(vec!["alice"])?;
-        party.start_player(0)?;
+        let party = Party::start(keyed(vec!["alice"]))?;
+        traffic::ping(&party.players[0].node, HOST1.into(), 3)?;
+        ensure!(leases().contains("10.73.42."), "no lease: {}", leases());
         let room = fs::metadata(file("gateway-state/room"))?;
         ensure!(room.permissions().mode() & 0o777 == 0o600, "{room:?}");
         for log in [
