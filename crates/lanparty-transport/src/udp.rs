@@ -42,6 +42,7 @@ pub(crate) struct Udp {
     /// The system has carried something out for `quinn-udp`; what it refuses
     /// from then on is not because of how it was asked.
     is_proven: bool,
+    may_fragment: bool,
     /// The driver refused a batch; datagrams go out one by one until then.
     gso_pause: Option<Instant>,
     local: SocketAddr,
@@ -125,6 +126,10 @@ impl Udp {
             local: socket.local_addr()?,
             socket,
             native,
+            may_fragment: match &offload {
+                Offload::Quinn(state) => state.may_fragment(),
+                Offload::Plain => true,
+            },
             offload,
             is_proven: false,
             gso_pause: None,
@@ -149,11 +154,8 @@ impl Udp {
 
     /// True where the kernel may fragment what we send, so that path MTU
     /// discovery would learn nothing.
-    pub(crate) fn may_fragment(&self) -> bool {
-        match &self.offload {
-            Offload::Quinn(state) => state.may_fragment(),
-            Offload::Plain => true,
-        }
+    pub(crate) const fn may_fragment(&self) -> bool {
+        self.may_fragment
     }
 
     /// Datagrams of `mtu` bytes that may go out in one transmit.

@@ -13,7 +13,7 @@ use windows_sys::Win32::Networking::WinSock::{
     FD_READ, FD_WRITE, SOCKET_ERROR, WSAEventSelect, WSAGetLastError,
 };
 use windows_sys::Win32::System::Threading::{
-    CREATE_WAITABLE_TIMER_HIGH_RESOLUTION, CreateWaitableTimerExW, INFINITE, SetWaitableTimer,
+    CREATE_WAITABLE_TIMER_HIGH_RESOLUTION, CREATE_WAITABLE_TIMER_MANUAL_RESET, CreateWaitableTimerExW, INFINITE, SetWaitableTimer,
     TIMER_ALL_ACCESS, WaitForMultipleObjects,
 };
 
@@ -42,9 +42,8 @@ pub fn wait_any(
     // At most MAX_HANDLES.
     let count = places.len() as u32;
     let millis = timeout.map_or(INFINITE, |timeout| {
-        u32::try_from(timeout.as_nanos().div_ceil(1_000_000)).map_or(INFINITE - 1, |millis| {
-            millis.min(INFINITE - 1)
-        })
+        u32::try_from(timeout.as_nanos().div_ceil(1_000_000))
+            .map_or(INFINITE - 1, |millis| millis.min(INFINITE - 1))
     });
     // SAFETY: `count` handles stand in `raw`, borrowed until the call returns.
     let outcome = unsafe { WaitForMultipleObjects(count, raw.as_ptr(), 0, millis) };
@@ -55,7 +54,7 @@ pub fn wait_any(
     }
 }
 
-/// A timer that a wait takes the signal of.
+/// A timer that stays signalled until it is set anew.
 #[derive(Debug)]
 pub struct Timer(OwnedHandle);
 
@@ -66,7 +65,8 @@ impl Timer {
     /// # Errors
     /// Where the process is out of handles.
     pub fn new() -> io::Result<Self> {
-        Self::with(CREATE_WAITABLE_TIMER_HIGH_RESOLUTION).or_else(|_| Self::with(0))
+        let precise = CREATE_WAITABLE_TIMER_MANUAL_RESET | CREATE_WAITABLE_TIMER_HIGH_RESOLUTION;
+        Self::with(precise).or_else(|_| Self::with(CREATE_WAITABLE_TIMER_MANUAL_RESET))
     }
 
     fn with(flags: u32) -> io::Result<Self> {
@@ -90,7 +90,8 @@ impl Timer {
         let due = -units.max(1);
         // SAFETY: the handle is a timer's and open; `due` outlives the call, and
         // there is no completion routine.
-        let done = unsafe { SetWaitableTimer(self.0.as_raw_handle(), &due, 0, None, ptr::null(), 0) };
+        let done =
+            unsafe { SetWaitableTimer(self.0.as_raw_handle(), &due, 0, None, ptr::null(), 0) };
         if done == 0 {
             return Err(io::Error::last_os_error());
         }
@@ -116,7 +117,7 @@ pub fn select_socket(socket: BorrowedSocket<'_>, event: &Event, write: bool) -> 
     let outcome = unsafe {
         WSAEventSelect(
             socket.as_raw_socket() as usize,
-            event.as_handle().as_raw_handle(),
+            event.as_handle().as_raw_handle() as isize,
             wish as i32,
         )
     };

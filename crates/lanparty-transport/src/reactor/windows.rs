@@ -134,7 +134,7 @@ impl Poller {
             return Ok(());
         };
         if first == sources.len() {
-            // Taken by the wait: the same deadline must set it anew.
+            // Signalled until it is set anew, for the same deadline too.
             self.timer_at = None;
             return Ok(());
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use lanparty_obs::DropReason;
 
-use super::pair::{Pair, Setup};
+use super::pair::{Pair, Setup, Side};
 use crate::{FlowKey, Hint, QueueLimits, TransportLimits};
 
 fn flow(source: u16, tag: u16) -> FlowKey {
@@ -22,19 +22,19 @@ fn numbered(number: u32, len: usize) -> Bytes {
     Bytes::from(bytes)
 }
 
-/// A pair and the largest datagram between them: what discovery finds, or
+/// A pair and the largest datagram of its client: what discovery finds, or
 /// QUIC's least where the system may fragment and nothing can be found out.
 fn with_full_mtu(setup: &Setup) -> (Pair, usize) {
     let mut pair = Pair::connected(setup);
-    let max = if pair.client.transport.udp.may_fragment() {
-        1_200 - 38
-    } else {
-        1_472 - 38
+    let full = |side: &Side| match side.transport.udp.may_fragment() {
+        true => 1_200 - 38,
+        false => 1_472 - 38,
     };
+    let (max, servers_max) = (full(&pair.client), full(&pair.server));
     let (client, server) = (pair.client.conn(), pair.server.conn());
     pair.until("path MTU discovery is done", |pair| {
         pair.client.transport.max_datagram_size(client) == Some(max)
-            && pair.server.transport.max_datagram_size(server) == Some(max)
+            && pair.server.transport.max_datagram_size(server) == Some(servers_max)
     });
     (pair, max)
 }
