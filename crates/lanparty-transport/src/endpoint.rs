@@ -429,10 +429,6 @@ impl Transport {
                 self.dirty.push_front(place);
                 return;
             }
-            if let Some(Some(link)) = self.links.get_mut(place) {
-                link.is_dirty = false;
-            }
-            self.settle(now, place);
         }
     }
 
