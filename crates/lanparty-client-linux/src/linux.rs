@@ -64,6 +64,7 @@ impl Platform for Linux {
     const PROGRAM: &'static str = "lanparty-client";
     /// Netlink reports every change.
     const CHECK_ROUTES_EVERY: Option<Duration> = None;
+    const BINDS_TO_SOURCE: bool = false;
 
     fn machine() -> Result<LinuxMachine, Failure> {
         LinuxMachine::open().or_exit(ExitCode::Failure)

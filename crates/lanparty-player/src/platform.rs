@@ -55,6 +55,9 @@ pub trait Platform: Sized {
     /// How often the routes are looked at although nothing was reported;
     /// `None` where the system reports every change.
     const CHECK_ROUTES_EVERY: Option<Duration>;
+    /// Whether the way to the relay is also held by the address that its socket
+    /// is bound to, for systems whose routes alone are too easily overruled.
+    const BINDS_TO_SOURCE: bool;
 
     /// # Errors
     /// When the system cannot be spoken to.

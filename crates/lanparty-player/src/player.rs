@@ -68,10 +68,11 @@ pub(crate) struct Parts<P: Platform> {
 pub(crate) struct Player<P: Platform> {
     settings: Settings,
     session: Session,
-    /// Dropped before the platform, which may restart the adapter.
-    tap: P::Tap,
+    // In the order in which they are undone: routes, then addresses, then the
+    // adapter that both need.
     path: RelayPath<P::Table>,
     platform: P,
+    tap: P::Tap,
     mac: MacAddr,
     status: AnswerSocket,
     remotes: Vec<SocketAddr>,
@@ -182,6 +183,7 @@ impl<P: Platform> Player<P> {
         let remote = *remote;
         self.dials += 1;
         self.remote = Some(remote);
+        self.start_from_source(cx, remote);
         let name = &self.settings.entry.server_name;
         match cx.transport.connect(cx.now, remote, name) {
             Ok(conn) => self.conn = Some(conn),
@@ -441,7 +443,7 @@ impl<P: Platform> App for Player<P> {
     fn wakeup(&mut self, cx: &mut Context<'_>) {
         self.session.tick(cx.now);
         self.carry_out(cx);
-        if let Err(failure) = self.watch_path(cx.now) {
+        if let Err(failure) = self.watch_path(cx) {
             self.leave(cx, Err(failure));
         }
         let changes = self.platform.wakeup(turn(cx));

@@ -1,5 +1,6 @@
 //! The way to the relay, kept outside the adapter and watched.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use lanparty_client_route::plan::{Overlap, Pin};
@@ -7,6 +8,7 @@ use lanparty_client_route::{Guard, RouteError, RouteEvent, Table};
 use lanparty_l2::dhcp::AddressGuard;
 use lanparty_os::Prefix;
 use lanparty_transport::run::Context;
+use lanparty_transport::source_address;
 
 use super::{Player, ROUTES};
 use crate::address::Addressing;
@@ -16,6 +18,9 @@ use crate::settings::refuse_overlap;
 
 /// Route changes come in bursts; one look after the burst is enough.
 const SETTLE: Duration = Duration::from_millis(100);
+/// An address that has just come is not to be used at once, IPv6's duplicate
+/// address detection takes a second (RFC 4862 section 5.4).
+const MOVE_AGAIN: Duration = Duration::from_secs(1);
 
 /// Sentences for the player.
 type Said = Vec<String>;
@@ -25,6 +30,8 @@ type Said = Vec<String>;
 pub(super) struct RelayPath<T: Table> {
     guard: Option<Guard<T>>,
     check_at: Option<Instant>,
+    /// This machine's own address on the way to the relay.
+    source: Option<IpAddr>,
 }
 
 impl<T: Table> Default for RelayPath<T> {
@@ -32,6 +39,7 @@ impl<T: Table> Default for RelayPath<T> {
         Self {
             guard: None,
             check_at: None,
+            source: None,
         }
     }
 }
@@ -119,11 +127,11 @@ impl<P: Platform> Player<P> {
     }
 
     /// Looks at the path where that is due.
-    pub(super) fn watch_path(&mut self, now: Instant) -> Result<(), Failure> {
-        if self.path.check_at.is_none_or(|at| at > now) {
+    pub(super) fn watch_path(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
+        if self.path.check_at.is_none_or(|at| at > cx.now) {
             return Ok(());
         }
-        self.path.check_at = next_look::<P>(now);
+        self.path.check_at = next_look::<P>(cx.now);
         match self.path.check() {
             Ok(said) => self.say_all(&said),
             Err(RouteError::Captured(captured)) => {
@@ -135,7 +143,63 @@ impl<P: Platform> Player<P> {
             Err(error) => self.say(format_args!("cannot check the path to the relay: {error}")),
         }
         self.tell_session();
+        if let Some(remote) = self.remote
+            && self.conn.is_some()
+        {
+            self.follow_source(cx, remote);
+        }
         Ok(())
+    }
+
+    /// Moves to the address that the way to the relay starts from, where that
+    /// has changed: another network, a renewed lease.
+    fn follow_source(&mut self, cx: &mut Context<'_>, remote: SocketAddr) {
+        let Some(source) = self.source(remote) else {
+            return;
+        };
+        let before = self.path.source.replace(source);
+        if before == Some(source) {
+            return;
+        }
+        if self.rebind(cx, source) {
+            self.say(format_args!(
+                "this computer's address on the way to the relay is now {source}; staying in the room"
+            ));
+        } else {
+            self.path.source = before;
+            self.path.check_at = Some(cx.now + MOVE_AGAIN);
+        }
+    }
+
+    /// Prepares the socket for a new connection.
+    pub(super) fn start_from_source(&mut self, cx: &mut Context<'_>, remote: SocketAddr) {
+        let Some(source) = self.source(remote) else {
+            return;
+        };
+        let before = self.path.source.replace(source);
+        if P::BINDS_TO_SOURCE && before != Some(source) && !self.rebind(cx, source) {
+            self.path.source = before;
+        }
+    }
+
+    /// The address that the routes would send from, never the adapter's own.
+    fn source(&self, remote: SocketAddr) -> Option<IpAddr> {
+        let source = source_address(remote).ok()?;
+        let adapter = self.platform.address();
+        adapter
+            .is_none_or(|(prefix, _)| prefix.address != source)
+            .then_some(source)
+    }
+
+    fn rebind(&self, cx: &mut Context<'_>, source: IpAddr) -> bool {
+        let address = P::BINDS_TO_SOURCE.then_some(SocketAddr::new(source, 0));
+        match cx.transport.rebind(cx.now, address) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(%error, "cannot move to another address");
+                false
+            }
+        }
     }
 
     /// A chosen address that would cut the machine off is an error, not a
