@@ -5,7 +5,7 @@ use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use lanparty_lab::windows::{self, Prefix, Rig, cross_cargo};
+use lanparty_lab::windows::{self, Adapter, Prefix, Rig, cross_cargo};
 use lanparty_lab::{Process, packages, sandbox, wait};
 use serde_json::Value;
 
@@ -38,6 +38,9 @@ const UNIT_TESTED: &[&str] = &[
     "lanparty-player",
     "lanparty-client-win",
 ];
+
+/// Crates with a `tests/windows.rs`, for a prefix with one ordinary adapter.
+const ADAPTER_TESTED: &[&str] = &["lanparty-client-tap", "lanparty-client-route"];
 
 /// A test that hangs under Wine must not hang everything.
 const UNIT_LIMIT: Duration = Duration::from_secs(180);
@@ -89,22 +92,8 @@ pub(crate) fn prepare() -> Result<std::result::Result<(), Unavailable>> {
 /// Runs the unit tests of the Windows code under Wine.
 pub(crate) fn unit_tests() -> Result<()> {
     println!("cross-building unit tests");
-    let mut cargo = cross_cargo("test");
-    for package in UNIT_TESTED {
-        cargo.args(["--package", package]);
-    }
-    let output = cargo
-        .args(["--lib", "--bins", "--no-run"])
-        .arg("--message-format=json-render-diagnostics")
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()?;
-    ensure!(
-        output.status.success(),
-        "the cross-build of the tests failed ({})",
-        output.status
-    );
-    let tests = test_programs(&String::from_utf8_lossy(&output.stdout));
+    let mut tests = build_tests(UNIT_TESTED, &["--lib", "--bins"])?;
+    tests.extend(build_tests(ADAPTER_TESTED, &["--test", "windows"])?);
     ensure!(!tests.is_empty(), "cargo built no tests for Windows");
     let pairs = tests.into_iter().flat_map(|(directory, program)| {
         [directory, program].map(|path| path.to_string_lossy().into_owned())
@@ -113,6 +102,25 @@ pub(crate) fn unit_tests() -> Result<()> {
     let status = sandbox::enter(arguments.into_iter().chain(pairs))?;
     ensure!(status.success(), "unit tests failed under Wine");
     Ok(())
+}
+
+fn build_tests(packages: &[&str], which: &[&str]) -> Result<Vec<(PathBuf, PathBuf)>> {
+    let mut cargo = cross_cargo("test");
+    for package in packages {
+        cargo.args(["--package", package]);
+    }
+    let output = cargo
+        .args(which)
+        .args(["--no-run", "--message-format=json-render-diagnostics"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "the cross-build of the tests failed ({})",
+        output.status
+    );
+    Ok(test_programs(&String::from_utf8_lossy(&output.stdout)))
 }
 
 /// Package directory and program of every test that cargo reports.
@@ -132,7 +140,9 @@ fn test_programs(messages: &str) -> Vec<(PathBuf, PathBuf)> {
 fn units_inside(pairs: &[PathBuf]) -> Result<ExitCode> {
     sandbox::prepare()?;
     let rig = Rig::find()?;
-    let prefix = Prefix::install(&rig, "units", &[])?;
+    let adapter = Adapter::ordinary();
+    adapter.stand_in_link()?;
+    let prefix = Prefix::install(&rig, "units", &[adapter])?;
     let mut failed = Vec::new();
     for pair in pairs.chunks_exact(2) {
         let [directory, program] = pair else { continue };

@@ -321,6 +321,32 @@ static int set_mtu(NET_IFINDEX index, ULONG mtu)
     return nl_request(&message, NULL, NULL);
 }
 
+static int change_route(unsigned short verb, unsigned short flags, const MIB_IPFORWARD_ROW2 *row,
+                        ULONG metric);
+
+/*
+ * Windows sends limited broadcasts and groups by the interface with the lowest
+ * metric; Linux by its routes. So an interface that is told to be the lowest
+ * gets those routes, and loses them with the metric.
+ */
+static void lead_broadcasts(const struct link *link, BOOL lead)
+{
+    static const struct {
+        unsigned char bytes[4];
+        unsigned char bits;
+    } ways[] = { { { 255, 255, 255, 255 }, 32 }, { { 224, 0, 0, 0 }, 4 } };
+    unsigned at;
+
+    for (at = 0; at < 2; at++) {
+        MIB_IPFORWARD_ROW2 row = { 0 };
+        row.InterfaceIndex = link->index;
+        set_address(&row.DestinationPrefix.Prefix, AF_INET, ways[at].bytes);
+        row.DestinationPrefix.PrefixLength = ways[at].bits;
+        set_address(&row.NextHop, AF_INET, NULL);
+        change_route(lead ? NL_NEW_ROUTE : NL_DEL_ROUTE, lead ? NL_CREATE | NL_REPLACE : 0, &row, 0);
+    }
+}
+
 /* RFC 791 and RFC 8200 set the smallest; Windows refuses less. */
 #define SMALLEST_MTU_V4 576
 #define SMALLEST_MTU_V6 1280
@@ -329,6 +355,7 @@ NETIO_STATUS WINAPI SetIpInterfaceEntry(MIB_IPINTERFACE_ROW *row)
 {
     struct setting setting;
     struct link link;
+    BOOL led, leads;
     int error = 0;
 
     if (row->Family != AF_INET && row->Family != AF_INET6)
@@ -340,6 +367,7 @@ NETIO_STATUS WINAPI SetIpInterfaceEntry(MIB_IPINTERFACE_ROW *row)
     if (row->NlMtu && row->NlMtu < (row->Family == AF_INET ? SMALLEST_MTU_V4 : SMALLEST_MTU_V6))
         return ERROR_INVALID_PARAMETER;
     setting = setting_of(link.index, row->Family);
+    led = !setting.automatic && setting.metric < AUTOMATIC_METRIC;
     setting.automatic = row->UseAutomaticMetric;
     setting.metric = row->Metric;
     setting.no_default_routes = row->DisableDefaultRoutes;
@@ -348,8 +376,12 @@ NETIO_STATUS WINAPI SetIpInterfaceEntry(MIB_IPINTERFACE_ROW *row)
     /* Linux has one MTU for both families; IPv4's is the one that games feel. */
     if (row->Family == AF_INET && row->NlMtu && row->NlMtu != link.mtu)
         error = set_mtu(link.index, row->NlMtu);
-    if (!error)
+    leads = !setting.automatic && setting.metric < AUTOMATIC_METRIC;
+    if (!error) {
         keep_setting(&setting);
+        if (row->Family == AF_INET && led != leads)
+            lead_broadcasts(&link, leads);
+    }
     note("interface %s v%d metric %lu automatic %d mtu %lu no-default-routes %d -> %d", link.name,
          row->Family == AF_INET ? 4 : 6, row->Metric, row->UseAutomaticMetric, row->NlMtu,
          row->DisableDefaultRoutes, error);

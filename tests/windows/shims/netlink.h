@@ -92,6 +92,7 @@ enum {
 };
 
 #define NL_ALIGN(length) (((length) + 3u) & ~3u)
+/* What the kernel puts into one answer of a dump (32 KB), twice. */
 #define NL_ROOM 65536
 
 struct nl_message {
@@ -160,7 +161,7 @@ typedef void nl_visitor(const struct nl_header *message, void *context);
 /* Sends a request and shows every answer; 0 or a negative Linux error. */
 static inline int nl_request(struct nl_message *message, nl_visitor *visit, void *context)
 {
-    static __thread unsigned char buffer[NL_ROOM];
+    unsigned char buffer[NL_ROOM];
     int file = nl_open(0), result = 0, over = 0;
     int answered = message->header.flags & NL_ACK;
 

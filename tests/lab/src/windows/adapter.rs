@@ -2,6 +2,10 @@
 
 use std::fmt::Write as _;
 
+use anyhow::Result;
+
+use crate::sandbox::sh;
+
 /// The registry class of network adapters.
 const NETWORK_CLASS: &str = "{4D36E972-E325-11CE-BFC1-08002BE10318}";
 const CONTROL: &str = "System\\CurrentControlSet\\Control";
@@ -54,6 +58,18 @@ impl Adapter {
     #[must_use]
     pub fn guid(&self) -> String {
         format!("{{{:08X}-0000-0000-0000-4E6574446576}}", self.index)
+    }
+
+    /// Makes an interface for this adapter where no cable is plugged in, in the
+    /// caller's network namespace.
+    ///
+    /// # Errors
+    /// When the index or the name is taken.
+    pub fn stand_in_link(&self) -> Result<()> {
+        sh(&format!(
+            "ip link add {} index {} type dummy && ip link set {0} up",
+            self.interface, self.index
+        ))
     }
 
     fn instance(&self) -> String {

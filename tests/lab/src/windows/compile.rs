@@ -24,6 +24,8 @@ const COMMON: &[&str] = &[
     // The headers declare as imports what the stand-ins define.
     "-Wno-attributes",
     "-D_WIN32_WINNT=0x0A00",
+    // mingw's own library would have to be there at run time.
+    "-static-libgcc",
 ];
 
 /// Compiles everything below `sources` into `out`.

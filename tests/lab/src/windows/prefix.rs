@@ -103,7 +103,10 @@ impl Prefix {
                 std::env::var(DEBUG).unwrap_or_else(|_| "-all".to_owned()),
             )
             .env("WINEARCH", "win64")
-            .env("WINEDLLOVERRIDES", "mscoree,mshtml=")
+            .env(
+                "WINEDLLOVERRIDES",
+                "mscoree,mshtml=;iphlpapi,cfgmgr32,bcryptprimitives=n",
+            )
             .env_remove("DISPLAY");
     }
 

@@ -1,0 +1,11 @@
+//! The Windows player on a real LAN: the program itself, under Wine, one story
+//! a test. Where there is no rig (`cargo xtask windows`) they are skipped and
+//! say so.
+
+mod adapters;
+mod driver;
+mod evening;
+mod life;
+mod play;
+mod refusals;
+mod service;
