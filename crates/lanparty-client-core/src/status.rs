@@ -49,6 +49,7 @@ impl Session {
             name: info.name.to_string(),
             mac: info.mac,
             rtt_us: self.peer_rtt(info.peer).map(|rtt| micros(rtt.smoothed)),
+            standing: self.standing(info.peer),
         }
     }
 }

@@ -79,6 +79,24 @@ pub struct PeerStatus {
     pub name: String,
     pub mac: Option<MacAddr>,
     pub rtt_us: Option<u32>,
+    /// Nothing in a room without a key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<Standing>,
+}
+
+/// How far another member of a keyed room can be trusted with frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// It has just come and may still prove itself.
+    Checking,
+    /// It holds the room key, and its card is its own.
+    Verified,
+    /// It did not prove that it holds the room key. It gets no keys, and
+    /// nothing it sends is read.
+    Unverified,
+    /// The host removed it.
+    Removed,
 }
 
 /// Something that a user should know, worst first.
@@ -261,8 +279,15 @@ impl fmt::Display for PeerStatus {
         };
         write!(f, "{role} {}", self.name)?;
         match self.mac {
-            Some(mac) => write!(f, " ({mac})"),
-            None => Ok(()),
+            Some(mac) => write!(f, " ({mac})")?,
+            None => {}
+        }
+        match self.standing {
+            Some(Standing::Unverified) => {
+                f.write_str(", unverified: without the room key, so nothing goes to it")
+            }
+            Some(Standing::Removed) => f.write_str(", removed by the host"),
+            Some(Standing::Checking | Standing::Verified) | None => Ok(()),
         }
     }
 }
@@ -316,6 +341,7 @@ mod tests {
                 name: "clubhouse".to_owned(),
                 mac: None,
                 rtt_us: Some(21_000),
+                standing: None,
             }],
             counters: TunnelCounters {
                 broadcasts_in: 1,
@@ -410,6 +436,7 @@ mod tests {
             name: "alice".to_owned(),
             mac: Some(MacAddr([0x02, 0, 0x5e, 0x10, 0, 1])),
             rtt_us: None,
+            standing: Some(Standing::Unverified),
         };
         status.lan = Some(LanStats {
             link_up: false,
@@ -422,7 +449,7 @@ mod tests {
         let text = status.to_string();
         for expected in [
             "LAN: no link, 12 addresses seen; players cannot reach this computer\n",
-            "player alice (02:00:5e:10:00:01)\n",
+            "player alice (02:00:5e:10:00:01), unverified: without the room key, so nothing goes to it\n",
             "note: The LAN interface has no link",
         ] {
             assert!(text.contains(expected), "{expected:?} is missing in {text}");

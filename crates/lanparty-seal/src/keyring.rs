@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use lanparty_ctrl::{DisplayName, KeyCard, PeerInfo, Role, RoomId};
+use lanparty_obs::diagnostics::Standing;
 use lanparty_obs::drops::DropCounts;
 use lanparty_proto::{MacAddr, PeerId};
 use rand::{CryptoRng, Rng};
@@ -20,7 +21,7 @@ use rand::{CryptoRng, Rng};
 use crate::RoomKey;
 use crate::body::Roster;
 use crate::hold::Hold;
-use crate::member::{Member, MemberId, PROVE_WITHIN, Standing};
+use crate::member::{Member, MemberId, PROVE_WITHIN};
 use crate::own::OwnCard;
 use crate::pace::Pace;
 use crate::primitives::{labelled, sha256};

@@ -35,7 +35,7 @@ mod signer;
 
 pub use epoch::Epoch;
 pub use keyring::{KeyEvent, Keyring, KeyringConfig, Opened, Unbelievable};
-pub use member::Standing;
+pub use lanparty_obs::diagnostics::Standing;
 pub use own::clear_card;
 pub use room_key::{AdmissionKey, RoomKey};
 pub use signer::Signer;

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use lanparty_ctrl::{KeyCard, PeerInfo};
+use lanparty_obs::diagnostics::Standing;
 
 use crate::receiving::Receiving;
 
@@ -28,20 +29,6 @@ impl MemberId {
             session: card.session,
         }
     }
-}
-
-/// How far another member can be trusted with frames.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// It has just come and may still prove itself.
-    Checking,
-    /// It holds the room key, and its card is its own.
-    Verified,
-    /// It did not prove that it holds the room key. It gets no keys, and
-    /// nothing it sends is read.
-    Unverified,
-    /// The host removed it.
-    Removed,
 }
 
 #[derive(Debug)]

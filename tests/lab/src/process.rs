@@ -47,6 +47,11 @@ impl Process {
         &self.name
     }
 
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// CPU time that the program has used, in user and kernel mode.
     ///
     /// # Errors

@@ -28,5 +28,6 @@ mod reconnect;
 mod records;
 mod refusals;
 mod rooms;
+mod sealed;
 mod switch;
 mod udp;
