@@ -6,7 +6,7 @@ fn main() {
     let version = env!("CARGO_PKG_VERSION");
     let numbers = version.split('.').collect::<Vec<_>>().join(",");
     let macros = [
-        format!("VERSION=\"{version}\""),
+        format!("VERSION={version}"),
         format!("VERSION_NUMBERS={numbers},0"),
     ];
     embed_resource::compile_for(

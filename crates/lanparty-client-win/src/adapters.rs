@@ -6,7 +6,7 @@ use lanparty_player::Failure;
 
 /// Lists what `--tap-instance-id` takes.
 pub(crate) fn list() -> Result<(), Failure> {
-    let adapters = lanparty_client_tap::discovery::adapters()?;
+    let adapters = lanparty_client_tap::windows::adapters()?;
     let mut out = io::stdout();
     if adapters.is_empty() {
         let _closed = writeln!(

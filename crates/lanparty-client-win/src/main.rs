@@ -29,7 +29,6 @@ mod stop;
 #[cfg(windows)]
 mod windows;
 
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 #[cfg(windows)]
@@ -39,6 +38,8 @@ fn main() -> ExitCode {
 
 #[cfg(not(windows))]
 fn main() -> ExitCode {
+    use std::io::{self, Write as _};
+
     use clap::Parser as _;
 
     let _understood = cli::Cli::parse();

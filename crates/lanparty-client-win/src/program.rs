@@ -9,9 +9,9 @@ use lanparty_os::windows::process;
 use lanparty_player::address::Addressing;
 use lanparty_player::settings::Settings;
 use lanparty_player::{Console, Failure, OrExit as _, Platform as _, cleanup, status};
-use lanparty_transport::signals::Stop;
 
 use crate::cli::{Cli, Command, JoinArgs, PROGRAM, ServiceCommand};
+use crate::stop::Stop;
 use crate::windows::{Options, Windows};
 use crate::{adapters, log, service, stop};
 

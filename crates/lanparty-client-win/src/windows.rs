@@ -16,9 +16,9 @@ use lanparty_player::address::{Addressing, Change};
 use lanparty_player::{Failure, OrExit as _, Platform, Setup, Turn};
 use lanparty_proto::mtu::DEFAULT_TAP_MTU;
 use lanparty_transport::reactor::{Interest, Reactor, Token};
-use lanparty_transport::signals::Stop;
 
-use crate::{lan_address, stop};
+use crate::lan_address;
+use crate::stop::Stop;
 
 /// Between two looks at the adapter's address: a lease may come late.
 const LOOK: Duration = Duration::from_secs(1);
@@ -61,6 +61,7 @@ impl Platform for Windows {
 
     const PROGRAM: &'static str = crate::cli::PROGRAM;
     const CHECK_ROUTES_EVERY: Option<Duration> = Some(CHECK);
+    const BINDS_TO_SOURCE: bool = true;
 
     fn machine() -> Result<WindowsMachine, Failure> {
         Ok(WindowsMachine)
@@ -68,7 +69,7 @@ impl Platform for Windows {
 
     fn open(options: Options, setup: Setup<'_>) -> Result<(Tap, Self), Failure> {
         let journal = SharedJournal::from(setup.journal);
-        stop::listen(&options.stop, setup.directory);
+        options.stop.ask_by_name(setup.directory);
         let tap = Tap::open(&TapOptions {
             name: ADAPTER.to_owned(),
             mac: setup.mac,
@@ -178,7 +179,7 @@ impl Platform for Windows {
     }
 
     fn clear_address(&mut self) -> Result<(), Failure> {
-        self.side.clear_address()?;
+        self.side.clear_address();
         self.address = None;
         Ok(())
     }

@@ -10,7 +10,6 @@ use lanparty_member_cli::Task;
 use lanparty_obs::ExitCode;
 use lanparty_player::cli::StateArgs;
 use lanparty_player::{Console, Failure, OrExit as _, state};
-use lanparty_transport::signals::Stop;
 use windows_service::service::{
     ServiceControl, ServiceControlAccept, ServiceExitCode, ServiceState, ServiceStatus, ServiceType,
 };
@@ -24,6 +23,7 @@ use crate::cli::{Cli, JoinArgs, PROGRAM};
 use crate::log;
 use crate::program;
 use crate::saved_arguments::SavedArguments;
+use crate::stop::Stop;
 
 /// How long the farewell and the undoing may take. Chosen: both need less than
 /// a second, a driver may need some.
