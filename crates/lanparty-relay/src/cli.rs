@@ -7,11 +7,13 @@ use lanparty_l2::buckets::{BucketLimits, Rate};
 use lanparty_net::ListenAddress;
 use lanparty_proto::mtu;
 use lanparty_relay_core::{Limits, gateway_budgets};
+use lanparty_transport::{PrefixLimits, QueueLimits, TransportLimits};
 
 /// Connects the players and the gateway of LAN parties.
 ///
-/// Run it on a host with a public address. Rooms without a key are open to
-/// whoever knows their name, and this relay can read what crosses them.
+/// Run it on a host with a public address. Rooms without a key, which --rooms
+/// may forbid, are open to whoever knows their name, and this relay can read
+/// what crosses them.
 #[derive(Debug, Parser)]
 #[command(
     name = "lanparty-relay",
@@ -105,11 +107,33 @@ pub(crate) struct Serve {
         env = "LANPARTY_RELAY_TLS_KEY"
     )]
     pub(crate) tls_key: Option<PathBuf>,
+    /// Which rooms may be opened.
+    #[arg(long, value_enum, default_value_t, env = "LANPARTY_RELAY_ROOMS")]
+    pub(crate) rooms: RoomsChoice,
+    /// The tokens of `--rooms token`, one a line; only this user may read it.
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_if_eq("rooms", "token"),
+        env = "LANPARTY_RELAY_ROOM_TOKENS"
+    )]
+    pub(crate) room_tokens: Option<PathBuf>,
     /// How log lines look.
     #[arg(long, value_enum, default_value_t, env = "LANPARTY_LOG_FORMAT")]
     pub(crate) log_format: LogFormat,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RoomsChoice {
+    /// Rooms with and without a key, by anybody.
+    #[default]
+    Open,
+    /// Rooms with a key, by anybody.
+    Keyed,
+    /// Rooms with and without a key, by gateways that have a token of yours.
+    Token,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -160,6 +184,42 @@ pub(crate) struct LimitArgs {
         default_value_t = Limits::default().gateway.flood.per_second,
         value_parser = clap::value_parser!(u64).range(1..=MAX_RATE))]
     lan_flood: u64,
+    /// Rooms at one time that were opened from one IPv4 address or IPv6 /64;
+    /// twice as many from a /56, four times as many from a /48.
+    #[arg(long, value_name = "N", env = "LANPARTY_RELAY_MAX_ROOMS_PER_ADDRESS",
+        default_value_t = Limits::default().max_rooms_per_prefix, value_parser = positive)]
+    max_rooms_per_address: usize,
+    /// Connections at one time, in every state.
+    #[arg(long, value_name = "N", env = "LANPARTY_RELAY_MAX_CONNECTIONS",
+        default_value_t = TransportLimits::default().max_connections, value_parser = positive)]
+    max_connections: usize,
+    /// Connections from one address or network, as for rooms. A party behind
+    /// one router must fit.
+    #[arg(long, value_name = "N", env = "LANPARTY_RELAY_MAX_CONNECTIONS_PER_ADDRESS",
+        default_value_t = TransportLimits::default().connections_by_prefix.address,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    max_connections_per_address: u32,
+    /// Handshakes begun each second; above it new ones are ignored.
+    #[arg(long, value_name = "N/S", env = "LANPARTY_RELAY_MAX_HANDSHAKES",
+        default_value_t = TransportLimits::default().handshake_rate,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    max_handshakes: u32,
+    /// The same from one address or network, as for rooms.
+    #[arg(long, value_name = "N/S", env = "LANPARTY_RELAY_MAX_HANDSHAKES_PER_ADDRESS",
+        default_value_t = TransportLimits::default().handshake_rate_by_prefix.address,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    max_handshakes_per_address: u32,
+    /// Handshakes each second above which newcomers must first prove their
+    /// address, which costs them a round trip; 0: always.
+    #[arg(long, value_name = "N/S", env = "LANPARTY_RELAY_PROOF_ABOVE",
+        default_value_t = TransportLimits::default().retry_rate)]
+    proof_above: u32,
+    /// Memory for frames that wait for one member, in KiB. More outlasts
+    /// longer stalls of its line; less bounds the relay's memory.
+    #[arg(long, value_name = "KIB", env = "LANPARTY_RELAY_MEMBER_QUEUE",
+        default_value_t = QueueLimits::default().bytes / 1024,
+        value_parser = queue_size)]
+    member_queue: usize,
 }
 
 const BYTES_PER_MBIT: u64 = 1_000_000 / 8;
@@ -173,6 +233,7 @@ impl LimitArgs {
         let bytes = self.player_bandwidth * BYTES_PER_MBIT;
         Limits {
             max_rooms: self.max_rooms,
+            max_rooms_per_prefix: self.max_rooms_per_address,
             max_players_per_room: self.max_peers_per_room,
             tap_mtu: self.tap_mtu,
             player: BucketLimits {
@@ -188,8 +249,37 @@ impl LimitArgs {
     }
 }
 
+impl LimitArgs {
+    pub(crate) fn transport(&self) -> TransportLimits {
+        TransportLimits {
+            max_connections: self.max_connections,
+            connections_by_prefix: PrefixLimits::widening(self.max_connections_per_address),
+            handshake_rate: self.max_handshakes,
+            handshake_rate_by_prefix: PrefixLimits::widening(self.max_handshakes_per_address),
+            retry_rate: self.proof_above,
+            queue: QueueLimits {
+                bytes: self.member_queue * 1024,
+                ..QueueLimits::default()
+            },
+            ..TransportLimits::default()
+        }
+    }
+}
+
 /// A full frame to each member of a full room.
 const MIN_BURST: u64 = 100_000;
+/// A handful of frames.
+const MIN_QUEUE_KIB: usize = 16;
+const MAX_QUEUE_KIB: usize = 64 * 1024;
+
+fn queue_size(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(kib) if (MIN_QUEUE_KIB..=MAX_QUEUE_KIB).contains(&kib) => Ok(kib),
+        Ok(_) | Err(_) => Err(format!(
+            "a number from {MIN_QUEUE_KIB} to {MAX_QUEUE_KIB} is needed"
+        )),
+    }
+}
 
 fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {
@@ -224,6 +314,8 @@ mod tests {
             "lanparty-relay pin --state-dir /tmp/x",
             "lanparty-relay rotate-identity",
             "lanparty-relay rotate-identity --switch",
+            "lanparty-relay --rooms keyed --proof-above 0",
+            "lanparty-relay --rooms token --room-tokens tokens",
             "lanparty-relay rooms",
             "lanparty-relay rooms --json --state-dir /tmp/x",
         ] {
@@ -247,6 +339,24 @@ mod tests {
     }
 
     #[test]
+    fn each_limit_of_the_transport_that_is_set_is_passed_on() {
+        let line = "lanparty-relay --max-connections 1 --max-connections-per-address 2 \
+            --max-handshakes 3 --max-handshakes-per-address 4 --proof-above 5 --member-queue 16";
+        let limits = parse(line).unwrap().serve.limits.transport();
+        assert_eq!(limits.max_connections, 1);
+        assert_eq!(limits.connections_by_prefix, PrefixLimits::widening(2));
+        assert_eq!(limits.handshake_rate, 3);
+        assert_eq!(limits.handshake_rate_by_prefix, PrefixLimits::widening(4));
+        assert_eq!(limits.retry_rate, 5);
+        assert_eq!(limits.queue.bytes, 16_384);
+        let defaults = parse("lanparty-relay").unwrap().serve.limits.transport();
+        assert_eq!(
+            format!("{defaults:?}"),
+            format!("{:?}", TransportLimits::default())
+        );
+    }
+
+    #[test]
     fn what_cannot_work_is_refused_before_anything_starts() {
         for line in [
             "lanparty-relay --listen 443/tcp",
@@ -255,6 +365,10 @@ mod tests {
             "lanparty-relay --tls-key key.pem",
             "lanparty-relay --tls-cert a --tls-key b --dev-cert-der-out c",
             "lanparty-relay --max-rooms 0",
+            "lanparty-relay --rooms token",
+            "lanparty-relay --rooms closed",
+            "lanparty-relay --max-connections-per-address 0",
+            "lanparty-relay --member-queue 1",
             "lanparty-relay --tap-mtu 1279",
             "lanparty-relay --tap-mtu 1501",
             "lanparty-relay --player-flood 0",

@@ -33,6 +33,8 @@ pub(crate) enum Failure {
         "no next key is prepared; run `lanparty-relay rotate-identity` first and hand out both pins"
     )]
     NoNextIdentity,
+    #[error("the tokens in {} cannot be used: {why}; check --room-tokens", path.display())]
+    RoomTokens { path: PathBuf, why: String },
     #[error("cannot make the next key the present one: {0}")]
     Switch(#[source] io::Error),
     #[error("cannot write the certificate to {}: {source}; choose another file with --dev-cert-der-out", path.display())]
@@ -71,6 +73,7 @@ impl Failure {
             | Self::KeyTooOpen(_)
             | Self::WriteCertificate { .. } => ExitCode::Certificate,
             Self::Bind(BindError::AddressInUse(_) | BindError::Socket { .. }) => ExitCode::Bind,
+            Self::RoomTokens { .. } => ExitCode::Configuration,
             Self::StateDir(_)
             | Self::Secret(_)
             | Self::Lock(_)

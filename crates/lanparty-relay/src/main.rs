@@ -16,6 +16,7 @@ mod rooms;
 mod secrets;
 mod serve;
 mod splitter;
+mod tokens;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -3,21 +3,21 @@
 use std::net::SocketAddr;
 
 use lanparty_os::answer_socket::AnswerSocket;
-use lanparty_relay_core::{Clock, RelayCore};
+use lanparty_relay_core::{Clock, Limits, RelayCore};
 use lanparty_transport::reactor::{Interest, Reactor};
 use lanparty_transport::run::run;
 use lanparty_transport::signals::Signals;
-use lanparty_transport::{ListenOptions, Transport, TransportLimits};
+use lanparty_transport::{ListenOptions, Transport};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rustix::process::Signal;
 
 use crate::certificate::{CertificateWatch, since_epoch};
-use crate::cli::Serve;
+use crate::cli::{RoomsChoice, Serve};
 use crate::driver::{Driver, LOCAL_SOCKET, SIGNALS};
 use crate::failure::Failure;
 use crate::secrets::StateDir;
-use crate::{logging, splitter};
+use crate::{logging, splitter, tokens};
 
 pub(crate) fn serve(serve: &Serve) -> Result<(), Failure> {
     logging::start(serve.log_format);
@@ -33,7 +33,7 @@ pub(crate) fn serve(serve: &Serve) -> Result<(), Failure> {
         address: serve.listen.socket_addr(),
         identity,
         keys: state.endpoint_keys()?,
-        limits: TransportLimits::default(),
+        limits: serve.limits.transport(),
     })?;
     transport.set_splitter(splitter::new());
 
@@ -54,10 +54,13 @@ pub(crate) fn serve(serve: &Serve) -> Result<(), Failure> {
         instant: reactor.now(),
         unix_s: since_epoch().as_secs(),
     };
-    let limits = serve.limits.limits();
+    let limits = Limits {
+        rooms: tokens::policy(serve)?,
+        ..serve.limits.limits()
+    };
     let core = RelayCore::new(limits, state.relay_secrets()?, clock, StdRng::from_os_rng());
 
-    announce(transport.local_address(), &pin.to_string());
+    announce(transport.local_address(), &pin.to_string(), serve.rooms);
     let watch = CertificateWatch::new(certificate, pin, reactor.now());
     let mut driver = Driver::new(core, local_socket, signals, watch);
     run(&mut reactor, &mut transport, &mut driver)
@@ -67,7 +70,7 @@ pub(crate) fn serve(serve: &Serve) -> Result<(), Failure> {
 }
 
 /// Plain words, because this is what an operator has to know and to pass on.
-fn announce(address: SocketAddr, pin: &str) {
+fn announce(address: SocketAddr, pin: &str, rooms: RoomsChoice) {
     let families = match address {
         SocketAddr::V6(v6) if v6.ip().is_unspecified() => "IPv4 and IPv6",
         SocketAddr::V6(_) => "IPv6",
@@ -78,7 +81,5 @@ fn announce(address: SocketAddr, pin: &str) {
         env!("CARGO_PKG_VERSION")
     );
     tracing::info!("certificate pin (SHA-256 of its public key): {pin}");
-    tracing::info!(
-        "rooms without a key are open to whoever knows their name, and this relay can read what crosses them"
-    );
+    tracing::info!("{}", rooms.sentence());
 }
