@@ -57,6 +57,7 @@ fn main() -> Result<()> {
     rooms(&write, &all)?;
     sessions(&write, &frames)?;
     journals(&write)?;
+    windows(&write)?;
     for (name, text) in [
         ("name", "relay.example.org"),
         ("name-port", "relay.example.org:4433"),
@@ -105,6 +106,77 @@ fn header(kind: Kind, source: u16) -> Result<Header> {
         source: PeerId::try_from(source)?,
         flow_tag: 0x5150,
     })
+}
+
+/// A machine with two adapters, its routes, and what its driver says.
+fn windows(write: Write<'_>) -> Result<()> {
+    let wide = |text: &str| -> Vec<u8> {
+        let units: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let len = u16::try_from(units.len()).unwrap_or(0).to_be_bytes();
+        [&len[..], &units].concat()
+    };
+    let ours = "{0000004D-0000-0000-0000-4E6574446576}";
+    let adapter = |component: &str, id: &str, name: &str| {
+        let values = [component, id, "9.27.0.0", name, "ROOT\\NET\\0000"];
+        let values: Vec<u8> = values.iter().flat_map(|value| wide(value)).collect();
+        [&[0, 0x1F][..], &values].concat()
+    };
+    let machine = [
+        adapter(
+            "pci\\ven_8086",
+            "{00000002-0000-0000-0000-4E6574446576}",
+            "Ethernet",
+        ),
+        adapter("root\\tap0901", ours, "lanparty0"),
+        adapter("tap0901", "{nonsense}", ""),
+    ]
+    .concat();
+    for (name, wanted) in [("first", ""), ("chosen", ours)] {
+        write(
+            "windows_adapters",
+            name,
+            &[wide(wanted), machine.clone()].concat(),
+        )?;
+    }
+
+    // S-1-5-21-7, and everything to everybody in a list of one.
+    let sid = [1, 2, 0, 0, 0, 0, 0, 5, 21, 0, 0, 0, 7, 0, 0, 0];
+    let user = lanparty_os::windows::descriptor::Sid::parse(&sid).context("a SID")?;
+    let private = lanparty_os::windows::descriptor::private_to(&user);
+    let mut denied = private.clone();
+    denied[28] = 1;
+    for (name, descriptor) in [("private", private), ("denied", denied)] {
+        let input = [&[0, 16][..], &sid, &descriptor].concat();
+        write("windows_descriptor", name, &input)?;
+    }
+
+    let version: Vec<u8> = [9_u32, 27, 0]
+        .iter()
+        .flat_map(|n| n.to_le_bytes())
+        .collect();
+    write("windows_driver", "version", &version)?;
+    write("windows_driver", "text", b"9.27.0.0")?;
+
+    let v4 = |address: [u8; 4]| [&[0, 2][..], &address].concat();
+    let row = |kind: u16, to: [u8; 4], len: u8, hop: [u8; 4], metric: u16| {
+        let (kind, metric) = (kind.to_be_bytes(), metric.to_be_bytes());
+        [&kind[..], &v4(to), &[0, len], &v4(hop), &metric].concat()
+    };
+    let relay = v4([203, 0, 113, 5]);
+    let home = row(0x0342, [0; 4], 0, [192, 168, 1, 1], 35);
+    let lan = row(0x0141, [203, 0, 113, 0], 24, [0; 4], 1);
+    let stolen = row(0x0141, [0; 4], 1, [10, 9, 0, 1], 1);
+    write(
+        "windows_tables",
+        "home",
+        &[relay.clone(), home.clone()].concat(),
+    )?;
+    write(
+        "windows_tables",
+        "captured",
+        &[relay, home, lan, stolen].concat(),
+    )?;
+    Ok(())
 }
 
 fn overlay(write: Write<'_>) -> Result<()> {
