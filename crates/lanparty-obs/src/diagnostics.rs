@@ -278,9 +278,8 @@ impl fmt::Display for PeerStatus {
             other => other,
         };
         write!(f, "{role} {}", self.name)?;
-        match self.mac {
-            Some(mac) => write!(f, " ({mac})")?,
-            None => {}
+        if let Some(mac) = self.mac {
+            write!(f, " ({mac})")?;
         }
         match self.standing {
             Some(Standing::Unverified) => {

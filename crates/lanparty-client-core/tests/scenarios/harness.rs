@@ -207,6 +207,14 @@ impl Member {
         result
     }
 
+    /// As a driver does after the control stream.
+    pub(crate) fn release(&mut self) {
+        let frames = &mut self.frames;
+        let mut sink = |frame: &[u8], peer| frames.push((frame.to_vec(), peer));
+        self.session.release(BUDGET, self.now, &mut sink);
+        self.collect();
+    }
+
     pub(crate) fn leave(&mut self) {
         self.session.leave();
         self.collect();

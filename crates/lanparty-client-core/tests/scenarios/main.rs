@@ -6,4 +6,5 @@ mod belonging;
 mod frames;
 mod harness;
 mod player;
+mod sealed;
 mod session;

@@ -8,7 +8,7 @@ use lanparty_proto::MacAddr;
 use crate::frames::{checksum, lan_frame};
 use crate::harness::{BUDGET, Member, gateway_info, mac, peer, player_info};
 
-const LAN_HOST: MacAddr = MacAddr([0, 1, 2, 3, 4, 5]);
+pub(crate) const LAN_HOST: MacAddr = MacAddr([0, 1, 2, 3, 4, 5]);
 
 /// Player 2 with a gateway (1) and a fellow player (3) in its room.
 fn player() -> Member {
@@ -35,7 +35,7 @@ fn arp(source: MacAddr, sender: [u8; 4]) -> Vec<u8> {
 }
 
 /// A TCP SYN of the LAN host that announces an MSS of 1,460.
-fn syn(to: MacAddr, from: MacAddr, addresses: [[u8; 4]; 2]) -> Vec<u8> {
+pub(crate) fn syn(to: MacAddr, from: MacAddr, addresses: [[u8; 4]; 2]) -> Vec<u8> {
     let mut frame = [&to.octets()[..], &from.octets(), &[8, 0]].concat();
     let mut ip = vec![0x45, 0, 0, 44, 0, 1, 0, 0, 64, 6, 0, 0];
     ip.extend(addresses.concat());
@@ -51,7 +51,7 @@ fn syn(to: MacAddr, from: MacAddr, addresses: [[u8; 4]; 2]) -> Vec<u8> {
     frame
 }
 
-fn mss(frame: &[u8]) -> u16 {
+pub(crate) fn mss(frame: &[u8]) -> u16 {
     u16::from_be_bytes([frame[56], frame[57]])
 }
 
