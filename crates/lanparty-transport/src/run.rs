@@ -51,6 +51,9 @@ pub trait App {
 /// # Errors
 /// Where the reactor fails, which it does on programming errors only.
 pub fn run(reactor: &mut Reactor, transport: &mut Transport, app: &mut impl App) -> io::Result<()> {
+    // A dial before the loop may have moved it to another socket; the reactor
+    // never knew the first.
+    drop(transport.take_left_behind());
     reactor.register(&*transport, TRANSPORT, Interest::Read)?;
     let outcome = turns(reactor, transport, app);
     reactor.deregister(&*transport)?;
