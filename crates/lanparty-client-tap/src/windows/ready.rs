@@ -207,9 +207,8 @@ fn answer<T>(
 
 fn cannot_open(adapter: &Found, source: io::Error) -> TapError {
     let name = adapter.name.clone();
-    if source.kind() == io::ErrorKind::PermissionDenied {
-        return TapError::NotPermitted;
-    }
+    // Not a question of rights, even where the system says so: the registry has
+    // let us write by now.
     if source.kind() == io::ErrorKind::NotFound {
         return TapError::Gone { name };
     }
