@@ -11,6 +11,7 @@
 //! which `cargo xtask party --once` and the end-to-end tests share.
 
 pub mod checks;
+pub mod flood;
 pub mod forged;
 pub mod iperf;
 pub mod namespace;
