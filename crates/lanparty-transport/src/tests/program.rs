@@ -137,6 +137,8 @@ fn two_programs_talk_and_the_last_close_arrives() {
     let (lines, mut typist) = wire();
     reactor.register(&lines, LINES, Interest::Read).unwrap();
     typist.write(b"a line");
+    // As a program does that knows its way only when it dials.
+    dialler.rebind(now, None).unwrap();
     let mut pinger = Pinger {
         conn: dialler.connect(now, address, "localhost").unwrap(),
         lines,
