@@ -78,7 +78,16 @@ fn every_flag_is_described() {
         (
             "lanparty-gateway",
             &[
-                "invite", "peers", "kick", "ban", "unban", "approve", "deny", "approval", "status",
+                "invite",
+                "rotate-key",
+                "peers",
+                "kick",
+                "ban",
+                "unban",
+                "approve",
+                "deny",
+                "approval",
+                "status",
                 "cleanup",
             ],
         ),

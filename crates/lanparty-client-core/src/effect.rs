@@ -120,8 +120,8 @@ impl std::fmt::Display for KeyNews {
             ),
             Self::SplitEnded(peer) => write!(f, "{} sees the same room as you again.", peer.name),
             Self::RoomKeyRotated(_) => f.write_str(
-                "The host has made a new key for this room. Ask for the new invite: this one ends \
-                 soon.",
+                "The host has made a new key for this room, and this computer moves along. Your \
+                 invite is no longer valid: ask for the new one before you come again.",
             ),
         }
     }

@@ -63,6 +63,8 @@ pub struct Session {
     roster: Roster,
     /// When the relay stopped to know this member, which it did before.
     unknown_since: Option<Instant>,
+    /// The host announced the room before it is there.
+    expected: bool,
     /// The user knows that the host's word is awaited.
     awaiting_approval: bool,
     /// Until when unconfirmed members stay listed.
@@ -138,6 +140,7 @@ impl Session {
             membership: None,
             roster: Roster::default(),
             unknown_since: None,
+            expected: false,
             awaiting_approval: false,
             confirm_until: None,
             probes: Probes::new(now),
@@ -147,6 +150,12 @@ impl Session {
         };
         session.keep_out(now);
         session
+    }
+
+    /// The host announced this room, and may be a moment behind: until then
+    /// it is no final answer that the relay does not know the room.
+    pub const fn expect_room(&mut self) {
+        self.expected = true;
     }
 
     /// Begins to join.

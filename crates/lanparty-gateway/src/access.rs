@@ -182,7 +182,7 @@ impl Host {
         let waiting = || self.asking().map(Target::of_asking);
         let mut remove = None;
         let sentence = match request {
-            Request::Peers => String::new(),
+            Request::Peers | Request::RotateKey => String::new(),
             Request::Kick { who } => {
                 let target = find(who, here())?;
                 remove = target.peer.map(|peer| (peer, false));
@@ -225,7 +225,11 @@ impl Host {
                 "newcomers come in without being approved from now on".to_owned()
             }
         };
-        if !matches!(request, Request::Peers | Request::Kick { .. }) {
+        let changes_nothing = matches!(
+            request,
+            Request::Peers | Request::RotateKey | Request::Kick { .. }
+        );
+        if !changes_nothing {
             self.keep()
                 .map_err(|error| Refusal::NotKept(error.to_string()))?;
         }

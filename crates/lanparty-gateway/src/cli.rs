@@ -43,6 +43,9 @@ pub(crate) enum Command {
     Deny(WhoArgs),
     /// Let newcomers wait for your approval, or not.
     Approval(ApprovalArgs),
+    /// Make a new key for the gateway's room. Its members move along; whoever
+    /// is not in the room needs the new invite.
+    RotateKey(State),
     /// Show how the gateway that runs on this computer is doing.
     Status(StatusArgs),
     /// Take back what a gateway that was killed left on this computer.
@@ -127,6 +130,10 @@ pub(crate) struct Run {
     /// keep it; with the room kept already, join it.
     #[arg(long, env = "LANPARTY_NEW_ROOM")]
     pub(crate) new_room: bool,
+    /// Make a new key for the room before joining it; nobody's invite is valid
+    /// any more.
+    #[arg(long, env = "LANPARTY_ROTATE_KEY")]
+    pub(crate) rotate_key: bool,
     /// Let newcomers wait until you approve them, from now on.
     #[arg(long, env = "LANPARTY_REQUIRE_APPROVAL")]
     pub(crate) require_approval: bool,

@@ -25,6 +25,7 @@ pub(crate) enum Request {
     Approve { who: String },
     Deny { who: String },
     Approval { required: bool },
+    RotateKey,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +64,10 @@ pub(crate) struct Known {
     pub(crate) name: String,
     pub(crate) identity: Identity,
 }
+
+/// What the host reads after a new key was made.
+pub(crate) const ROTATED: &str = "the room has a new key, and every earlier invite is worthless. `lanparty-gateway invite` prints the new one. \
+     Bans and approvals are not carried over: under the new key everybody has a new identity.";
 
 /// Tells the gateway that runs with this state directory.
 pub(crate) fn tell(directory: &Path, request: &Request) -> Result<Answer, Failure> {

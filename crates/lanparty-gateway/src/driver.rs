@@ -16,15 +16,18 @@ use lanparty_obs::stats::LanStats;
 use lanparty_os::answer_socket::AnswerSocket;
 use lanparty_proto::PeerId;
 use lanparty_proto::ethernet::EthernetHeader;
+use lanparty_seal::RoomKey;
 use lanparty_transport::reactor::{Interest, Reactor, Ready, Token};
 use lanparty_transport::run::{App, Context};
 use lanparty_transport::signals::Signals;
 use lanparty_transport::{CloseReason, ConnId, Event};
 
+use crate::access::Host;
 use crate::bridge::{Alarm, Bridge, Output, ToRoom};
 use crate::console::{Console, Player, say};
 use crate::failure::Failure;
 use crate::hosting::Hosting;
+use crate::room::OwnRoom;
 
 const LAN: Token = Token(1);
 const LINK: Token = Token(2);
@@ -66,6 +69,8 @@ pub(crate) struct Gateway {
     /// What this program dropped, and the connections that are over.
     drops: DropCounts,
     members_changed: bool,
+    /// Leaving the room for the next one.
+    moving: bool,
     next_report: Instant,
     outcome: Option<Result<(), Failure>>,
 }
@@ -108,6 +113,7 @@ impl Gateway {
             dialled: 0,
             drops: DropCounts::new(),
             members_changed: true,
+            moving: false,
             next_report: reactor.now(),
             outcome: None,
         })
@@ -116,6 +122,28 @@ impl Gateway {
     /// How it ended, once [`App::finished`].
     pub(crate) fn into_outcome(self) -> Result<(), Failure> {
         self.outcome.unwrap_or(Ok(()))
+    }
+
+    /// The room to go on with, where the last one ended for that.
+    pub(crate) fn take_next_room(&mut self) -> Option<OwnRoom> {
+        match self.outcome {
+            Some(Ok(())) if self.moving => self.hosting.take_next_room(),
+            _ => None,
+        }
+    }
+
+    /// Serves another room on the same LAN.
+    pub(crate) fn enter(&mut self, session: Session, key: RoomKey, host: Host, now: Instant) {
+        let left = std::mem::replace(&mut self.session, session);
+        self.drops.merge(left.drops());
+        for info in left.roster().iter() {
+            self.bridge.player_left(info.peer, false, now);
+        }
+        self.members_changed = true;
+        self.hosting.moved(key, host);
+        self.conn = None;
+        self.moving = false;
+        self.outcome = None;
     }
 
     fn receive_lan(&mut self, cx: &mut Context<'_>) {
@@ -475,6 +503,8 @@ impl App for Gateway {
             SIGNALS if self.signals.take().is_empty() => {}
             SIGNALS => {
                 say("leaving the room");
+                self.moving = false;
+                let _not_now = self.hosting.take_next_room();
                 self.session.leave();
             }
             STATUS => {
@@ -510,10 +540,19 @@ impl App for Gateway {
         }
         self.session.tick(cx.now);
         self.bridge.tick(cx.now);
+        if !self.moving && self.hosting.moves_at().is_some_and(|at| at <= cx.now) {
+            say("moving to the room's new key");
+            self.moving = true;
+            self.session.leave();
+        }
     }
 
     fn next_wakeup(&mut self) -> Option<Instant> {
-        let others = [self.session.next_wakeup(), self.bridge.next_wakeup()];
+        let others = [
+            self.session.next_wakeup(),
+            self.bridge.next_wakeup(),
+            self.hosting.moves_at().filter(|_| !self.moving),
+        ];
         let next = others.into_iter().flatten().min();
         Some(next.map_or(self.next_report, |at| at.min(self.next_report)))
     }

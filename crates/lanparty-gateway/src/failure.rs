@@ -32,6 +32,8 @@ pub(crate) enum Failure {
          or choose another directory with --state-dir"
     )]
     OtherRoom { own: RoomCode },
+    #[error("this gateway has no room of its own whose key it could replace; --new-room makes one")]
+    NoOwnRoom,
     #[error("{} holds no room; delete it to make a new one, with a new invite", path.display())]
     RoomFile { path: PathBuf },
     #[error("{} holds no list of members; delete it to begin with an empty one", path.display())]
@@ -90,9 +92,10 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Policy(_) | Self::NoRoom | Self::NewRoomWithKey => ExitCode::Usage,
-            Self::OtherRoom { .. } | Self::Invite(_) | Self::CreateToken { .. } => {
-                ExitCode::Configuration
-            }
+            Self::OtherRoom { .. }
+            | Self::NoOwnRoom
+            | Self::Invite(_)
+            | Self::CreateToken { .. } => ExitCode::Configuration,
             Self::Lan(error) => error.exit_code(),
             Self::InterfaceGone(_) => ExitCode::Interface,
             Self::StateDir(_)

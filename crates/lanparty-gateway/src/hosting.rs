@@ -2,19 +2,27 @@
 //! known, and the commands over the local socket.
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lanparty_client_core::Session;
 use lanparty_ctrl::{Asking, Identity, PeerInfo};
 use lanparty_net::Invite;
 use lanparty_os::answer_socket::requests::RequestSocket;
+use lanparty_seal::RoomKey;
 use lanparty_transport as transport;
+use rand::rngs::StdRng;
 
 use crate::access::Host;
 use crate::cli::QrArgs;
-use crate::commands::{Answer, Known, Member, Peers, Request};
+use crate::commands::{Answer, Known, Member, Peers, ROTATED, Request};
 use crate::console::say;
+use crate::failure::Failure;
 use crate::invite::{self, Inviting};
+use crate::room::{self, OwnRoom};
+
+/// From the announcement of a new key to the move: the letters to a full room
+/// take a fraction of it.
+const MOVE_AFTER: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(crate) struct Hosting {
@@ -26,6 +34,17 @@ pub(crate) struct Hosting {
     /// The invite by the key that the relay showed last.
     invite: Option<Invite>,
     announced: bool,
+    /// Whether the key is this gateway's to replace.
+    own: bool,
+    rng: StdRng,
+    moving: Option<Moving>,
+}
+
+/// A new room that takes this one's place, and when.
+#[derive(Debug)]
+struct Moving {
+    next: OwnRoom,
+    at: Instant,
 }
 
 /// Where a member is on the LAN, as far as the bridge knows.
@@ -38,6 +57,8 @@ impl Hosting {
         qr: QrArgs,
         host: Host,
         requests: RequestSocket,
+        own: bool,
+        rng: StdRng,
     ) -> Self {
         Self {
             inviting,
@@ -47,7 +68,28 @@ impl Hosting {
             requests,
             invite: None,
             announced: false,
+            own,
+            rng,
+            moving: None,
         }
+    }
+
+    /// When the gateway goes on to its next room.
+    pub(crate) fn moves_at(&self) -> Option<Instant> {
+        self.moving.as_ref().map(|moving| moving.at)
+    }
+
+    /// The next room, once.
+    pub(crate) fn take_next_room(&mut self) -> Option<OwnRoom> {
+        self.moving.take().map(|moving| moving.next)
+    }
+
+    /// The gateway serves the next room from now on.
+    pub(crate) fn moved(&mut self, key: RoomKey, host: Host) {
+        self.inviting.key = Some(key);
+        self.host = host;
+        self.invite = None;
+        self.announced = false;
     }
 
     pub(crate) const fn requests(&self) -> &RequestSocket {
@@ -124,6 +166,12 @@ impl Hosting {
         if matches!(command, Request::Kick { .. }) && !session.is_joined() {
             return Answer::Refused("the relay cannot be reached just now; try again".to_owned());
         }
+        if *command == Request::RotateKey {
+            return match self.rotate(session, now) {
+                Ok(()) => Answer::Done(ROTATED.to_owned()),
+                Err(failure) => Answer::Refused(failure.to_string()),
+            };
+        }
         let keyed = self.inviting.key.is_some();
         match self.host.command(command, &present, keyed) {
             Ok(outcome) => {
@@ -135,6 +183,21 @@ impl Hosting {
             }
             Err(refusal) => Answer::Refused(refusal.to_string()),
         }
+    }
+
+    /// Members hear of the new key in the old room, sealed to each of them, and
+    /// get a moment for it. Nobody who comes later does: a friend who was away
+    /// cannot be told from a banned holder of the invite with a new identity.
+    fn rotate(&mut self, session: &mut Session, now: Instant) -> Result<(), Failure> {
+        if !self.own || self.moving.is_some() {
+            return Err(Failure::NoOwnRoom);
+        }
+        let next = room::rotate(&self.directory, &mut self.rng)?;
+        invite::rekey(&self.directory, &next.key)?;
+        session.announce_next_key(&next.key, now);
+        let at = now + MOVE_AFTER;
+        self.moving = Some(Moving { next, at });
+        Ok(())
     }
 
     fn peers(&self, present: &[&PeerInfo], addresses: Addresses<'_>) -> Peers {

@@ -75,6 +75,19 @@ fn load(directory: &Path) -> Result<Invite, Failure> {
         .map_err(|_| Failure::InviteFile { path })
 }
 
+/// Puts another key into the invite that is kept, if there is one.
+pub(crate) fn rekey(directory: &Path, key: &RoomKey) -> Result<(), Failure> {
+    let old = match load(directory) {
+        Ok(old) => old,
+        Err(Failure::NoInvite) => return Ok(()),
+        Err(failure) => return Err(failure),
+    };
+    let pins = old.pins().to_vec();
+    let key = Some(*key.as_bytes());
+    let invite = Invite::new(old.relay().clone(), old.room(), pins, key);
+    save(directory, &invite.map_err(Failure::Invite)?)
+}
+
 /// `lanparty-gateway invite`
 pub(crate) fn show(args: &InviteArgs, directory: &Path) -> Result<(), Failure> {
     let invite = load(directory)?;
@@ -164,6 +177,10 @@ mod tests {
         let invite = Invite::new(relay, "ROOM1", Vec::new(), Some([7; 32])).unwrap();
         save(directory.path(), &invite).unwrap();
         assert_eq!(load(directory.path()).unwrap(), invite);
+        rekey(directory.path(), &RoomKey::from_bytes([8; 32])).unwrap();
+        let rekeyed = load(directory.path()).unwrap();
+        assert_eq!(rekeyed.key(), Some(&[8; 32]));
+        assert_eq!(rekeyed.relay(), invite.relay());
         private_file::write(&directory.path().join(FILE), b"lanparty://").unwrap();
         assert!(matches!(
             load(directory.path()),

@@ -12,6 +12,7 @@ pub mod bridge;
 mod cli;
 mod commands;
 mod console;
+mod door;
 mod driver;
 mod failure;
 mod hosting;

@@ -73,6 +73,15 @@ impl OwnRoom {
     }
 }
 
+/// Gives the room of this state directory a new key, which makes it another
+/// room: what was shared of the old one is worthless.
+pub(crate) fn rotate(directory: &Path, rng: &mut impl CryptoRng) -> Result<OwnRoom, Failure> {
+    let own = OwnRoom::load(directory)?.ok_or(Failure::NoOwnRoom)?;
+    let next = OwnRoom::make(Some(own.code), rng);
+    next.save(directory)?;
+    Ok(next)
+}
+
 /// The room to join: the one that was named, with its key where there is one,
 /// or this gateway's own.
 pub(crate) fn choose(
@@ -202,6 +211,24 @@ mod tests {
             (code("ROOM2"), None)
         );
         assert_eq!(host.choose(None, None, false).unwrap(), (named, key));
+    }
+
+    #[test]
+    fn a_new_key_takes_the_place_of_the_rooms_old_one() {
+        let mut host = Host::new();
+        let directory = host.directory.path().to_owned();
+        assert!(matches!(
+            rotate(&directory, &mut host.rng),
+            Err(Failure::NoOwnRoom)
+        ));
+        let (code, old) = host.choose(Some("ROOM1"), None, true).unwrap();
+        let next = rotate(&directory, &mut host.rng).unwrap();
+        assert_eq!(next.code, code);
+        assert_ne!(Some(&next.key), old.as_ref());
+        assert_eq!(
+            host.choose(None, None, false).unwrap(),
+            (code, Some(next.key))
+        );
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lanparty_client_core::{Session, SessionConfig, Signer, Splitter, rules_of};
-use lanparty_ctrl::{CreateToken, DisplayName, Role, RoomId};
+use lanparty_client_core::rules_of;
+use lanparty_ctrl::{CreateToken, Role};
 use lanparty_lan::{Lan, LanOptions, LanPort};
 use lanparty_member_cli::Task;
 use lanparty_obs::diagnostics::MemberStatus;
@@ -14,9 +14,7 @@ use lanparty_os::answer_socket::{self, AnswerSocket, AskError};
 use lanparty_os::lock::Lock;
 use lanparty_os::{capabilities, private_file, state_dir};
 use lanparty_transport::reactor::Reactor;
-use lanparty_transport::{
-    BindError, ClientOptions, DeviceSeed, MemberIdentity, Transport, TransportLimits,
-};
+use lanparty_transport::{BindError, DeviceSeed};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -25,11 +23,12 @@ use crate::bridge::Bridge;
 use crate::cli::{Cli, Command, LogFormat, PeersArgs, Run, State, StatusArgs, Switch, WhoArgs};
 use crate::commands::{self, Request};
 use crate::console::{Console, complain, say};
+use crate::door::{Door, room_id};
 use crate::driver::{Gateway, Relay};
 use crate::failure::Failure;
 use crate::hosting::Hosting;
 use crate::invite::{self, Inviting};
-use crate::room;
+use crate::room::{self, OwnRoom};
 
 const LOCK: &str = "gateway.lock";
 const SOCKET: &str = "gateway.sock";
@@ -49,6 +48,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
             let required = args.required == Switch::On;
             tell(&args.state, &Request::Approval { required })
         }
+        Task::Command(Command::RotateKey(state)) => rotate_key(&state),
         Task::Command(Command::Status(args)) => show_status(&args),
         Task::Command(Command::Cleanup(state)) => clean_up(&state),
         Task::Main(run) => bridge(run),
@@ -67,6 +67,10 @@ fn bridge(args: Run) -> Result<(), Failure> {
     let directory = open_state(&args.state)?;
     let _lock = Lock::acquire(&directory.join(LOCK))?;
     let mut rng = StdRng::from_os_rng();
+    if args.rotate_key {
+        let next = room::rotate(&directory, &mut rng)?;
+        invite::rekey(&directory, &next.key)?;
+    }
     let (room, key) = room::choose(
         place.room.clone(),
         place.key.clone(),
@@ -86,30 +90,6 @@ fn bridge(args: Run) -> Result<(), Failure> {
         server_name: place.server_name.clone(),
     };
     let seed = private_file::load_or_create(&directory.join(SEED), || rng.random())?;
-    let admission = key.as_ref().map(|key| key.admission().public_key());
-    let room_id = RoomId::derive(&room, admission.as_ref());
-    let identity =
-        MemberIdentity::derive(&DeviceSeed(seed), &room_id.0).map_err(Failure::Identity)?;
-    let host = Host::load(&directory, room_id, args.require_approval)?;
-    let mac = Some(lan.mac());
-    let signer = Signer::new(identity.public_key(), identity.signing());
-    let mut transport = Transport::client(ClientOptions {
-        identity,
-        trust: place.trust.clone(),
-        bind: None,
-        limits: TransportLimits::default(),
-    })
-    .map_err(|error| match error {
-        BindError::Tls(error) => Failure::Member(place.unusable_trust(error)),
-        error @ (BindError::AddressInUse(_)
-        | BindError::PermissionDenied(_)
-        | BindError::Socket { .. }) => Failure::Transport(error),
-    })?;
-    let mut splitter = Splitter::default();
-    transport.set_splitter(Box::new(move |datagram, max_len, out| {
-        splitter.split(datagram, max_len, out);
-    }));
-
     let system = |what| move |error| Failure::System(what, error);
     let mut reactor = Reactor::new().map_err(system("set up the event loop"))?;
     let now = reactor.now();
@@ -121,25 +101,30 @@ fn bridge(args: Run) -> Result<(), Failure> {
     );
     let mut bridge = Bridge::new(rules_of(&policy), StdRng::from_rng(&mut rng), now);
     bridge.set_refresh_interval(Duration::from_secs(args.cam_refresh.into()));
-    let config = SessionConfig {
-        role: Role::Gateway,
-        room: room.clone(),
-        key: key.clone(),
-        create_token,
-        mac,
+    let mut door = Door {
+        seed: DeviceSeed(seed),
+        mac: lan.mac(),
         name,
-        agent: agent(),
-        signer,
         policy,
-        access: host.access(),
+        create_token,
+        trust: place.trust.clone(),
+        rng,
     };
-    let session = Session::new(config, rng, now);
+    let served = room_id(&room, key.as_ref());
+    let host = Host::load(&directory, served, args.require_approval)?;
+    let opened = door.open(&room, key.clone(), &host, now);
+    if let Err(Failure::Transport(BindError::Tls(error))) = opened {
+        return Err(Failure::Member(place.unusable_trust(error)));
+    }
+    let (mut transport, session) = opened?;
     let path = directory.join(SOCKET);
     let status =
         AnswerSocket::bind(&path).map_err(|source| Failure::LocalSocket { path, source })?;
     let path = directory.join(commands::SOCKET);
     let requests =
         RequestSocket::bind(&path).map_err(|source| Failure::LocalSocket { path, source })?;
+    let own = OwnRoom::load(&directory)?;
+    let own = own.is_some_and(|own| own.code == room && Some(&own.key) == key.as_ref());
     let inviting = Inviting {
         relay: place.relay,
         server_name: place.server_name,
@@ -147,7 +132,16 @@ fn bridge(args: Run) -> Result<(), Failure> {
         room,
         key,
     };
-    let hosting = Hosting::new(inviting, directory, args.qr, host, requests);
+    let rng = StdRng::from_rng(&mut door.rng);
+    let hosting = Hosting::new(
+        inviting,
+        directory.clone(),
+        args.qr,
+        host,
+        requests,
+        own,
+        rng,
+    );
     let mut gateway = Gateway::new(
         relay, session, bridge, lan, status, hosting, console, &reactor,
     )
@@ -155,9 +149,19 @@ fn bridge(args: Run) -> Result<(), Failure> {
     if let Err(error) = capabilities::drop_all_but(&[]) {
         tracing::warn!(%error, "running with more rights than needed");
     }
-    lanparty_transport::run::run(&mut reactor, &mut transport, &mut gateway)
-        .map_err(system("run the event loop"))?;
-    gateway.into_outcome()
+    loop {
+        lanparty_transport::run::run(&mut reactor, &mut transport, &mut gateway)
+            .map_err(system("run the event loop"))?;
+        let Some(next) = gateway.take_next_room() else {
+            return gateway.into_outcome();
+        };
+        let served = room_id(&next.code, Some(&next.key));
+        let host = Host::load(&directory, served, false)?;
+        let now = reactor.now();
+        let session;
+        (transport, session) = door.open(&next.code, Some(next.key.clone()), &host, now)?;
+        gateway.enter(session, next.key, host, now);
+    }
 }
 
 fn open_state(state: &State) -> Result<PathBuf, Failure> {
@@ -192,6 +196,24 @@ fn show_peers(args: &PeersArgs) -> Result<(), Failure> {
     } else {
         say(peers);
     }
+    Ok(())
+}
+
+/// By the gateway that runs, or else without one: nobody is there to hear of
+/// the key then.
+fn rotate_key(state: &State) -> Result<(), Failure> {
+    let directory = open_state(state)?;
+    match commands::tell(&directory, &Request::RotateKey) {
+        Err(Failure::NoGateway { .. }) => {}
+        told => {
+            say(told?);
+            return Ok(());
+        }
+    }
+    let _lock = Lock::acquire(&directory.join(LOCK))?;
+    let next = room::rotate(&directory, &mut StdRng::from_os_rng())?;
+    invite::rekey(&directory, &next.key)?;
+    say(commands::ROTATED);
     Ok(())
 }
 
@@ -240,13 +262,4 @@ fn start_log(format: LogFormat) {
         LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),
         LogFormat::Json => log.json().init(),
     }
-}
-
-fn agent() -> DisplayName {
-    displayable(concat!("lanparty-gateway ", env!("CARGO_PKG_VERSION")))
-}
-
-fn displayable(name: &str) -> DisplayName {
-    let fallback = "gateway".parse();
-    DisplayName::lossy(name, &fallback.expect("a plain word can be shown"))
 }

@@ -1,24 +1,20 @@
 //! From the command line to a running player, in the order that keeps the
 //! player's own internet out of the tunnel.
 
-use std::io;
 use std::path::Path;
 
 use anyhow::Context as _;
-use lanparty_client_core::{Session, SessionConfig, Signer, Splitter};
-use lanparty_ctrl::{Access, DisplayName, Role, RoomId, RoomPolicy};
 use lanparty_obs::ExitCode;
 use lanparty_os::answer_socket::AnswerSocket;
+use lanparty_transport::DeviceSeed;
 use lanparty_transport::reactor::Reactor;
 use lanparty_transport::run::run;
-use lanparty_transport::{
-    BindError, ClientOptions, DeviceSeed, MemberIdentity, Transport, TransportLimits,
-};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 use crate::cleanup::open_journal;
 use crate::cli::PlayerArgs;
+use crate::door::Door;
 use crate::failure::{Failure, OrExit as _};
 use crate::identity::{self, PlayerIdentity};
 use crate::platform::{Platform, Setup};
@@ -69,43 +65,14 @@ pub fn join<P: Platform>(
         .resolve()
         .or_exit(ExitCode::RelayUnreachable)?;
 
-    let key = &settings.entry.key;
-    let admission = key.as_ref().map(|key| key.admission().public_key());
-    let room_id = RoomId::derive(&settings.entry.room, admission.as_ref());
-    let member = MemberIdentity::derive(&DeviceSeed(identity.seed()), &room_id.0)
-        .or_exit(ExitCode::Failure)?;
-    let signer = Signer::new(member.public_key(), member.signing());
-    let mut reactor = Reactor::new().or_exit(ExitCode::Failure)?;
-    let mut transport = Transport::client(ClientOptions {
-        identity: member,
-        trust: settings.entry.trust.clone(),
-        bind: None,
-        limits: TransportLimits::default(),
-    })
-    .map_err(|error| match error {
-        BindError::Tls(error) => settings.entry.unusable_trust(error).into(),
-        error @ (BindError::AddressInUse(_)
-        | BindError::PermissionDenied(_)
-        | BindError::Socket { .. }) => Failure::new(ExitCode::Bind, error),
-    })?;
-    let mut splitter = Splitter::default();
-    transport.set_splitter(Box::new(move |datagram, max_len, out| {
-        splitter.split(datagram, max_len, out);
-    }));
-
-    let config = SessionConfig {
-        role: Role::Client,
-        room: settings.entry.room.clone(),
-        key: settings.entry.key.clone(),
-        create_token: None,
-        mac: Some(mac),
-        name: settings.name.clone(),
-        agent: agent(P::PROGRAM).or_exit(ExitCode::Failure)?,
-        signer,
-        policy: RoomPolicy::default(),
-        access: Access::default(),
+    let mut door = Door {
+        seed: DeviceSeed(identity.seed()),
+        mac,
+        program: P::PROGRAM,
+        rng,
     };
-    let session = Session::new(config, rng, reactor.now());
+    let mut reactor = Reactor::new().or_exit(ExitCode::Failure)?;
+    let (mut transport, session) = door.open(&settings, reactor.now())?;
     let status = status_server(&settings, &directory).or_exit(ExitCode::State)?;
     let mut player = Player::new(
         Parts {
@@ -121,8 +88,15 @@ pub fn join<P: Platform>(
     )
     .or_exit(ExitCode::Failure)?;
     player.start(&reactor, &mut transport);
-    run(&mut reactor, &mut transport, &mut player).or_exit(ExitCode::Failure)?;
-    player.into_outcome()
+    loop {
+        run(&mut reactor, &mut transport, &mut player).or_exit(ExitCode::Failure)?;
+        if !player.moves() {
+            return player.into_outcome();
+        }
+        let session;
+        (transport, session) = door.open(player.settings(), reactor.now())?;
+        player.enter(session, &reactor, &mut transport);
+    }
 }
 
 fn status_server(settings: &Settings, directory: &Path) -> anyhow::Result<AnswerSocket> {
@@ -132,9 +106,4 @@ fn status_server(settings: &Settings, directory: &Path) -> anyhow::Result<Answer
         .unwrap_or_else(|| state::status_socket(directory));
     AnswerSocket::bind(&path)
         .with_context(|| format!("cannot answer status requests at {}", path.display()))
-}
-
-fn agent(program: &str) -> io::Result<DisplayName> {
-    let agent = format!("{program} {}", env!("CARGO_PKG_VERSION"));
-    agent.parse().map_err(io::Error::other)
 }

@@ -13,6 +13,7 @@ pub mod arp;
 pub mod cleanup;
 pub mod cli;
 pub mod console;
+mod door;
 pub mod failure;
 pub mod identity;
 mod join;

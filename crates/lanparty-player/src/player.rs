@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use lanparty_client_core::{
-    DisconnectCause, Effect, End, Membership, Readings, Session, SessionEvent,
+    DisconnectCause, Effect, End, KeyNews, Membership, Readings, Session, SessionEvent,
 };
 use lanparty_client_tap::{Adapter as _, FromTap};
 use lanparty_obs::stats::{TapAddress, TapStats};
@@ -23,6 +23,7 @@ use lanparty_obs::{DropCounts, DropReason, ExitCode};
 use lanparty_os::answer_socket::AnswerSocket;
 use lanparty_proto::MacAddr;
 use lanparty_proto::mtu::DEFAULT_TAP_MTU;
+use lanparty_seal::RoomKey;
 use lanparty_transport::reactor::{Interest, Reactor, Ready, Token};
 use lanparty_transport::run::{App, Context};
 use lanparty_transport::{CloseReason, ConnId, Event, Transport};
@@ -52,6 +53,9 @@ const FIRST_JOIN_PATIENCE: Duration = Duration::from_secs(30);
 /// Failed attempts after which the relay's name is looked up again: it may
 /// have moved.
 const RESOLVE_EVERY: u32 = 3;
+/// From the announcement of a new key until the player follows: the gateway
+/// goes first, after 2 s, so that the room is there.
+const FOLLOW_AFTER: Duration = Duration::from_secs(3);
 
 /// What the player is made of.
 pub(crate) struct Parts<P: Platform> {
@@ -91,6 +95,10 @@ pub(crate) struct Player<P: Platform> {
     ever_joined: bool,
     next_second: Instant,
     next_summary: Instant,
+    /// The key that takes the place of this room's, and when to follow it.
+    next_key: Option<(RoomKey, Instant)>,
+    /// Left the room for the one with the next key.
+    moving: bool,
     outcome: Option<Result<(), Failure>>,
 }
 
@@ -121,6 +129,8 @@ impl<P: Platform> Player<P> {
             ever_joined: false,
             next_second: now + SECOND,
             next_summary: now + SUMMARY_INTERVAL,
+            next_key: None,
+            moving: false,
             outcome: None,
         })
     }
@@ -139,6 +149,44 @@ impl<P: Platform> Player<P> {
         ));
         self.session.start(now);
         self.carry_out(&mut cx);
+    }
+
+    pub(crate) const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Whether it goes on in the room with the next key.
+    pub(crate) const fn moves(&self) -> bool {
+        self.moving
+    }
+
+    /// Goes on with the same adapter in the room with the next key, which its
+    /// gateway is about to open.
+    pub(crate) fn enter(&mut self, session: Session, reactor: &Reactor, transport: &mut Transport) {
+        let now = reactor.now();
+        let left = std::mem::replace(&mut self.session, session);
+        self.drops.merge(left.drops());
+        self.conn = None;
+        self.max_datagram = 0;
+        self.moving = false;
+        self.outcome = None;
+        self.session.expect_room();
+        self.session.start(now);
+        let mut cx = Context {
+            transport,
+            reactor,
+            now,
+        };
+        self.carry_out(&mut cx);
+    }
+
+    /// Follows the host to the room's next key.
+    fn follow(&mut self, cx: &mut Context<'_>) {
+        if let Some((key, _)) = self.next_key.take_if(|(_, at)| *at <= cx.now) {
+            self.settings.entry.key = Some(key);
+            self.leave(cx, Ok(()));
+            self.moving = true;
+        }
     }
 
     pub(crate) fn into_outcome(self) -> Result<(), Failure> {
@@ -234,14 +282,18 @@ impl<P: Platform> Player<P> {
             SessionEvent::Retrying { attempt, .. } if attempt % RESOLVE_EVERY == 0 => {
                 self.resolver.ask();
             }
-            SessionEvent::Lost { .. }
+            SessionEvent::Keys(KeyNews::RoomKeyRotated(key)) => {
+                let at = cx.now + FOLLOW_AFTER;
+                self.next_key.get_or_insert((key, at));
+            }
+            SessionEvent::Keys(_)
+            | SessionEvent::Lost { .. }
             | SessionEvent::PeerJoined(_)
             | SessionEvent::PeerLeft { .. }
             | SessionEvent::GatewayPresent(_)
             | SessionEvent::GatewayGone
             | SessionEvent::PolicyChanged(_)
             | SessionEvent::AwaitingApproval
-            | SessionEvent::Keys(_)
             | SessionEvent::Asking(_)
             | SessionEvent::Retrying { .. }
             | SessionEvent::Lease(_)
@@ -434,6 +486,8 @@ impl<P: Platform> App for Player<P> {
             }
             STOP if self.platform.is_stop_wanted() => {
                 self.say("leaving the room");
+                self.moving = false;
+                self.next_key = None;
                 self.leave(cx, Ok(()));
             }
             _ => {}
@@ -443,6 +497,7 @@ impl<P: Platform> App for Player<P> {
     fn wakeup(&mut self, cx: &mut Context<'_>) {
         self.session.tick(cx.now);
         self.carry_out(cx);
+        self.follow(cx);
         if let Err(failure) = self.watch_path(cx) {
             self.leave(cx, Err(failure));
         }

@@ -136,11 +136,13 @@ impl Session {
         }
     }
 
-    /// Whether the relay may only have forgotten the room: it was restarted,
-    /// lost what it remembers by, and the gateway is not back yet.
+    /// Whether the relay may only have forgotten the room, or not heard of it
+    /// yet: it was restarted and lost what it remembers by, or the host moves
+    /// there, and the gateway is not back yet.
     fn may_be_forgotten(&mut self, code: CloseCode, now: Instant) -> bool {
-        let was_member = self.membership.is_some() && self.config.key.is_some();
-        if code != CloseCode::NotAdmitted || !was_member {
+        let is_known = self.membership.is_some() || self.expected;
+        let may_return = is_known && self.config.key.is_some();
+        if code != CloseCode::NotAdmitted || !may_return {
             return false;
         }
         let since = *self.unknown_since.get_or_insert(now);

@@ -59,6 +59,21 @@ fn a_final_rejection_ends_with_its_reason() {
 }
 
 #[test]
+fn a_member_that_follows_its_host_knocks_until_the_room_is_there() {
+    let mut member = Member::keyed(Role::Client, 1, 7);
+    member.session.expect_room();
+    for _ in 0..3 {
+        member.connect();
+        member.relay(&reject(CloseCode::NotAdmitted, None));
+        member.pass(SECOND * 2);
+    }
+    assert!(member.dials.len() > 3, "{:?}", member.events);
+    member.connect();
+    member.relay(&reject(CloseCode::Removed, None));
+    assert!(matches!(member.events.last(), Some(SessionEvent::Ended(_))));
+}
+
+#[test]
 fn a_relay_of_another_version_names_the_side_to_upgrade() {
     let mut member = Member::player(1);
     member.connect();

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use lanparty_lab::party::{TAP, file};
-use lanparty_lab::{Party, PartyOptions, Process, programs, sandbox, wait};
+use lanparty_lab::party::{HOST1, TAP, file};
+use lanparty_lab::{Party, PartyOptions, Process, programs, sandbox, traffic, wait};
 use serde_json::Value;
 
 /// Until the other programs have done what the host asked for.
@@ -167,6 +167,66 @@ fn a_command_without_a_gateway_says_what_is_missing() {
         party.gateway.as_mut().context("no gateway")?.interrupt()?;
         let error = tell(&party, "peers").unwrap_err().to_string();
         ensure!(error.contains("no gateway answers"), "{error}");
+        Ok(())
+    });
+}
+
+#[test]
+fn members_follow_the_host_to_a_new_key_and_earlier_invites_are_worthless() {
+    sandbox::test(|| {
+        let mut party = Party::build(PartyOptions {
+            keyed: true,
+            ..PartyOptions::default()
+        })?;
+        party.start_dnsmasq()?;
+        party.start_relay()?;
+        party.start_gateway()?;
+        party.start_player(0)?;
+        let alice = party.players[0].node.mac(TAP)?;
+        let address = party.players[0].address()?;
+        let old = party.invite()?;
+
+        let said = tell(&party, "rotate-key")?;
+        ensure!(said.contains("new key"), "{said}");
+        ensure!(party.invite()? != old);
+        let client = party.players[0].client.as_mut().context("no client")?;
+        client.wait_for("this computer moves along", SOON)?;
+        wait::until("two rooms, one after the other", SOON, || {
+            let joined = client.log().matches("joined room").count();
+            (joined == 2).then_some(())
+        })?;
+        wait_for_names(&party, "members", &["alice"])?;
+        wait::until("frames to flow again", SOON, || {
+            traffic::ping(&party.players[0].node, HOST1.into(), 1).ok()
+        })?;
+        ensure!(party.players[0].address()? == address);
+        ensure!(party.players[0].node.mac(TAP)? == alice);
+
+        let bob = &party.players[1];
+        let mut command = bob.node.command(programs::find("lanparty-client")?);
+        command
+            .args([&old, "--tap-name", TAP, "--state-dir"])
+            .arg(bob.state());
+        let mut refused = bob.node.spawn_command(command, "with-the-old-invite")?;
+        let status = refused.wait(SOON)?;
+        ensure!(status.code() == Some(10), "{status}\n{}", refused.log());
+        party.start_player(1)?;
+        wait_for_names(&party, "members", &["alice", "bob"])
+    });
+}
+
+#[test]
+fn a_key_can_be_replaced_while_no_gateway_runs() {
+    sandbox::test(|| {
+        let mut party = party(vec!["alice"], &[])?;
+        let old = party.invite()?;
+        party.gateway.as_mut().context("no gateway")?.interrupt()?;
+        tell(&party, "rotate-key")?;
+        let new = party.invite()?;
+        ensure!(new != old);
+        party.start_gateway()?;
+        ensure!(party.invite()? == new);
+        party.start_player(0)?;
         Ok(())
     });
 }
