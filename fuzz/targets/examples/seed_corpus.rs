@@ -358,7 +358,53 @@ fn rooms(write: Write<'_>, frames: &[Vec<u8>]) -> Result<()> {
     input.extend(step(control | 3, &[0xFF; 8]));
     input.extend(step(other | 1, &[]));
     input.extend(step(0xF0 | other, &[1]));
-    write("relay_core_room", "control", &input)
+    write("relay_core_room", "control", &input)?;
+
+    // Sealed frames and messages, and a host that lets people in and out.
+    let mut input = Vec::new();
+    for frame in frames {
+        for kind in [Kind::SealedFrame, Kind::SealedFragment] {
+            let header = header(kind, 1)?.encode();
+            let sealed = [&header[..], &[0; 6], frame, &[0xEE; 16]].concat();
+            input.extend(step(datagram | 1, &sealed));
+        }
+    }
+    input.truncate(4_000);
+    write("relay_core_room", "sealed", &input)?;
+    let say = |number: u8, json: &str| {
+        let framed = [&(json.len() as u32).to_be_bytes()[..], json.as_bytes()].concat();
+        step(control | number, &framed)
+    };
+    let access = |approval: bool, banned: &[u8], approved: &[u8]| {
+        let list = |numbers: &[u8]| {
+            let quoted = numbers
+                .iter()
+                .map(|n| format!("\"{}\"", format!("{n:02x}").repeat(32)));
+            quoted.collect::<Vec<_>>().join(",")
+        };
+        let (banned, approved) = (list(banned), list(approved));
+        format!(
+            r#"{{"type":"access","approval":{approval},"banned":[{banned}],"approved":[{approved}]}}"#
+        )
+    };
+    let mut input = say(1, r#"{"type":"sealed","body":"c5c5"}"#);
+    input.extend(say(2, r#"{"type":"sealed","peer":1,"body":"c5"}"#));
+    for lists in [
+        access(true, &[], &[1]),
+        access(true, &[1], &[1, 2]),
+        access(false, &[], &[]),
+    ] {
+        input.extend(say(3, &lists));
+        for number in [1, 2] {
+            input.extend(step(0xF0 | other, &[1]));
+            input.extend(step(other | number, &[]));
+        }
+    }
+    input.extend(say(3, r#"{"type":"remove","peer":1,"ban":true}"#));
+    input.extend(step(other | 3, &[]));
+    input.extend(step(other | 1, &[]));
+    input.extend(step(other | 3, &[]));
+    write("relay_core_room", "hosting", &input)
 }
 
 /// Messages, frames both ways, time and a reset, as steps of a session.
