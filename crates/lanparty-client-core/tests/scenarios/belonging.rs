@@ -14,11 +14,12 @@ use crate::harness::{EXPORTER, Member, mac, peer, welcome};
 const SECOND: Duration = Duration::from_secs(1);
 
 fn hello(member: &Member) -> Hello {
-    let last = member.sent.iter().rev().find_map(|message| match message {
-        Message::Hello(hello) => Some((**hello).clone()),
-        _ => None,
-    });
-    last.unwrap()
+    let mut sent = member.sent.iter().rev();
+    let is_hello = |message: &&Message| matches!(message, Message::Hello(_));
+    let Some(Message::Hello(hello)) = sent.find(is_hello) else {
+        unreachable!()
+    };
+    (**hello).clone()
 }
 
 /// The answer of a relay that lets this member into the room of its key.

@@ -240,9 +240,10 @@ impl Member {
                 Effect::SendControl(bytes) => {
                     self.decoder.push(&bytes);
                     while let Ok(Some(Incoming::Message(message))) = self.decoder.next() {
-                        match message {
-                            Message::Sealed(sealed) => self.sealed.push(sealed),
-                            message => self.sent.push(message),
+                        if let Message::Sealed(sealed) = message {
+                            self.sealed.push(sealed);
+                        } else {
+                            self.sent.push(message);
                         }
                     }
                 }

@@ -45,11 +45,9 @@ fn strangers(key: u8) -> [Member; 2] {
         welcome.room_id = member.session.config().room_id();
         welcome.features = vec![Feature::seal()].try_into().unwrap();
         member.relay(&Message::Welcome(welcome));
-        let hello = member.sent.iter().find_map(|message| match message {
-            Message::Hello(hello) => Some(hello.clone()),
-            _ => None,
-        });
-        let hello = hello.unwrap();
+        let Some(Message::Hello(hello)) = member.sent.first().cloned() else {
+            unreachable!()
+        };
         PeerInfo {
             peer: peer(id.into()),
             role: hello.role,
@@ -203,11 +201,8 @@ fn a5_a_member_without_the_room_key_is_named_and_left_out() {
     let [mut gateway, mut player] = room;
     let standing = gateway.session.standing(peer(2));
     assert_eq!(standing, Some(Standing::Unverified));
-    let told = gateway.events.iter().find_map(|event| match event {
-        SessionEvent::Keys(KeyNews::Unverified(info)) => Some(info.peer),
-        _ => None,
-    });
-    assert_eq!(told, Some(peer(2)));
+    let is_named = |event: &SessionEvent| matches!(event, SessionEvent::Keys(KeyNews::Unverified(info)) if info.peer == peer(2));
+    assert!(gateway.events.iter().any(is_named));
     gateway.datagrams.clear();
     gateway.send(&lan_frame(100), BUDGET).unwrap();
     let sealed = gateway.datagrams[0].clone();
