@@ -249,7 +249,15 @@ impl Host {
     }
 
     fn keep(&self) -> Result<(), PrivateFileError> {
-        let content = serde_json::to_vec_pretty(&self.lists).expect("texts have a JSON form");
+        let content = serde_json::to_vec_pretty(&self.lists).map_err(|error| {
+            let (action, path) = ("write down", self.path.clone());
+            let source = error.into();
+            PrivateFileError::Io {
+                action,
+                path,
+                source,
+            }
+        })?;
         private_file::write(&self.path, &content)
     }
 }

@@ -53,6 +53,19 @@ pub(crate) struct Relay {
     pub(crate) server_name: String,
 }
 
+/// What the gateway is made of.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) relay: Relay,
+    pub(crate) session: Session,
+    pub(crate) bridge: Bridge,
+    pub(crate) lan: Lan,
+    /// Answers `lanparty-gateway status`.
+    pub(crate) status: AnswerSocket,
+    pub(crate) hosting: Hosting,
+    pub(crate) console: Console,
+}
+
 #[derive(Debug)]
 pub(crate) struct Gateway {
     relay: Relay,
@@ -76,16 +89,16 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    pub(crate) fn new(
-        relay: Relay,
-        session: Session,
-        mut bridge: Bridge,
-        lan: Lan,
-        status: AnswerSocket,
-        hosting: Hosting,
-        console: Console,
-        reactor: &Reactor,
-    ) -> std::io::Result<Self> {
+    pub(crate) fn new(parts: Parts, reactor: &Reactor) -> std::io::Result<Self> {
+        let Parts {
+            relay,
+            session,
+            mut bridge,
+            lan,
+            status,
+            hosting,
+            console,
+        } = parts;
         let signals = [
             signal_hook::consts::SIGINT,
             signal_hook::consts::SIGTERM,

@@ -24,7 +24,7 @@ use crate::cli::{Cli, Command, LogFormat, PeersArgs, Run, State, StatusArgs, Swi
 use crate::commands::{self, Request};
 use crate::console::{Console, complain, say};
 use crate::door::{Door, room_id};
-use crate::driver::{Gateway, Relay};
+use crate::driver::{Gateway, Parts, Relay};
 use crate::failure::Failure;
 use crate::hosting::Hosting;
 use crate::invite::{self, Inviting};
@@ -142,10 +142,16 @@ fn bridge(args: Run) -> Result<(), Failure> {
         own,
         rng,
     );
-    let mut gateway = Gateway::new(
-        relay, session, bridge, lan, status, hosting, console, &reactor,
-    )
-    .map_err(system("set up the event loop"))?;
+    let parts = Parts {
+        relay,
+        session,
+        bridge,
+        lan,
+        status,
+        hosting,
+        console,
+    };
+    let mut gateway = Gateway::new(parts, &reactor).map_err(system("set up the event loop"))?;
     if let Err(error) = capabilities::drop_all_but(&[]) {
         tracing::warn!(%error, "running with more rights than needed");
     }

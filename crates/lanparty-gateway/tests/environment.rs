@@ -20,14 +20,14 @@ fn a_variable_for_the_main_work_is_no_matter_to_a_subcommand() {
 }
 
 fn run(arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String) {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().expect("a directory");
     let output = Command::new(env!("CARGO_BIN_EXE_lanparty-gateway"))
         .args(arguments)
         .args(["--iface", "nosuch0", "--state-dir"])
         .arg(directory.path())
         .envs(variables.iter().copied())
         .output()
-        .unwrap();
+        .expect("the program runs");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     (output.status.code(), said)
 }
