@@ -6,6 +6,7 @@ mod adapters;
 mod driver;
 mod evening;
 mod life;
+mod moving;
 mod play;
 mod refusals;
 mod service;
