@@ -17,11 +17,12 @@ use aws_lc_rs::digest;
 use bytes::Bytes;
 use lanparty_ctrl::feature::Features;
 use lanparty_ctrl::{
-    CloseCode, Decoder, Hello, Incoming, KeyCard, Message, PROTOCOL_VERSION, Reject, Role,
-    RoomCode, RoomId, Welcome, encode,
+    Admission, CloseCode, Decoder, Feature, Hello, Incoming, KeyCard, Message, PROTOCOL_VERSION,
+    Reject, Role, RoomCode, RoomId, Welcome, encode,
 };
 use lanparty_proto::overlay::{Header, Hint, Kind};
 use lanparty_proto::{MacAddr, PeerId, fragment};
+use lanparty_seal::RoomKey;
 use lanparty_transport::{
     ClientOptions, CloseReason, ConnId, DeviceSeed, Event, FlowKey, MemberIdentity, ServerTrust,
     Transport, TransportLimits,
@@ -55,7 +56,8 @@ struct State {
     /// Not yet given to the transport.
     datagrams: VecDeque<Bytes>,
     control: VecDeque<Bytes>,
-    connected: bool,
+    /// The exporter value of the connection, once it stands.
+    connected: Option<[u8; 32]>,
     said: Vec<Message>,
     received: Vec<Bytes>,
     closed: Option<CloseReason>,
@@ -125,7 +127,7 @@ impl RawMember {
             name: name.to_owned(),
         };
         wait::until(&format!("{name} to reach the relay"), PATIENCE, || {
-            member.lock().connected.then_some(())
+            member.lock().connected.map(drop)
         })?;
         Ok(member)
     }
@@ -158,6 +160,26 @@ impl RawMember {
             admission: None,
             resume: None,
         })
+    }
+
+    /// The same from a member that holds the room key, bound to this
+    /// connection.
+    ///
+    /// # Errors
+    /// As [`Self::hello`].
+    pub fn keyed_hello(&self, role: Role, mac: Option<MacAddr>, key: &RoomKey) -> Result<Hello> {
+        let mut hello = self.hello(role, mac)?;
+        hello.features.push(Feature::seal())?;
+        let exporter = self.lock().connected.context("not connected")?;
+        let pair = key.admission();
+        let public_key = pair.public_key();
+        let spki_hash = &hello.key_card.identity;
+        let message = Admission::signed_bytes(&exporter, spki_hash, &public_key, &hello);
+        hello.admission = Some(Admission {
+            public_key,
+            signature: pair.sign(&message),
+        });
+        Ok(hello)
     }
 
     /// Waits for the relay's Welcome.
@@ -321,7 +343,7 @@ fn drive(mut transport: Transport, conn: ConnId, state: &Mutex<State>, stop: &At
 impl State {
     fn take(&mut self, event: Event, decoder: &mut Decoder) {
         match event {
-            Event::Connected { .. } => self.connected = true,
+            Event::Connected { exporter, .. } => self.connected = Some(exporter),
             Event::Control { bytes, .. } => {
                 decoder.push(&bytes);
                 while let Ok(Some(incoming)) = decoder.next() {

@@ -10,6 +10,7 @@
 
 mod abuse;
 mod attackers;
+mod belonging;
 mod bridge_port;
 mod cleanup;
 mod dhcp;
