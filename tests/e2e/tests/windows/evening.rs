@@ -55,18 +55,18 @@ impl Evening {
     pub(crate) fn lease(&self) -> Result<()> {
         let script = file("windows-dhcp.sh");
         fs::write(&script, DHCP_SCRIPT)?;
-        self.node()?.sh(&format!(
+        let outcome = self.node()?.sh(&format!(
             "chmod +x {0} && udhcpc -q -n -t 20 -T 1 -i {TAP} -s {0}",
             script.display()
-        ))?;
-        Ok(())
+        ));
+        outcome.map(drop).with_context(|| self.picture())
     }
 
     /// Interfaces, addresses and routes as Linux sees them, and what Windows
     /// keeps for its interfaces.
     pub(crate) fn network(&self) -> Result<String> {
         let linux = self.node()?.sh(
-            "ip -o link | sed 's/: <.* mtu \\([0-9]*\\) .*/ mtu \\1/'; ip route show table main; ip -6 route show table main | grep -v fe80; ip rule",
+            "ip -o link | sed 's/: <.* mtu \\([0-9]*\\) .*/ mtu \\1/'; ip route show table main; ip -6 route show table main | sed /fe80/d; ip rule",
         )?;
         let settings = fs::read(self.windows.prefix.drive_c().join("rig-interfaces.bin"));
         // Windows keeps a setting that was restored; only unlike ones count.
@@ -90,6 +90,29 @@ impl Evening {
     pub(crate) fn changes(&self) -> String {
         fs::read_to_string(self.windows.prefix.drive_c().join("rig-changes.log"))
             .unwrap_or_default()
+    }
+
+    /// What a failing story is read with.
+    pub(crate) fn picture(&self) -> String {
+        let node = self.node();
+        let show = |line: &str| {
+            node.as_ref().map_or_else(ToString::to_string, |node| {
+                node.sh(line).unwrap_or_else(|error| format!("{error:#}"))
+            })
+        };
+        format!(
+            "links:\n{}\nstatus: {:?}\ngateway: {:?}\ncables: {:?}\nclient:\n{}\nchanges:\n{}",
+            show("ip -s link"),
+            node.as_ref().ok().map(|node| self.windows.status(node)),
+            self.party.gateway_status(),
+            self.windows
+                .cables
+                .iter()
+                .map(lanparty_lab::Process::log)
+                .collect::<Vec<_>>(),
+            self.log(),
+            self.changes()
+        )
     }
 
     /// The log of the client so far.

@@ -103,9 +103,11 @@ impl Prefix {
                 std::env::var(DEBUG).unwrap_or_else(|_| "-all".to_owned()),
             )
             .env("WINEARCH", "win64")
+            // No Mono and no Gecko; the stand-ins instead of Wine's own; and no
+            // Network List Manager, because Wine's crashes its callers.
             .env(
                 "WINEDLLOVERRIDES",
-                "mscoree,mshtml=;iphlpapi,cfgmgr32,bcryptprimitives=n",
+                "mscoree,mshtml,netprofm=;iphlpapi,cfgmgr32,bcryptprimitives=n",
             )
             .env_remove("DISPLAY");
     }
