@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use lanparty_os::journal::{ChangeId, Interface, JournalError, Object, Setting, Undo};
 use lanparty_os::windows::changes::{ChangeError, Changes, SharedJournal};
+use lanparty_os::windows::firewall::Opening;
 use lanparty_os::windows::guid::Guid;
 use lanparty_os::windows::ip::{self, IpInterface, Monitor};
 use lanparty_os::windows::machine::IpValue;
@@ -190,6 +191,8 @@ pub struct TapSide {
     interface: Interface,
     journal: SharedJournal,
     address: Option<(Prefix, Changes)>,
+    category: Option<thread::JoinHandle<io::Result<Option<String>>>>,
+    opening: Option<Opening>,
     changes: Changes,
 }
 
@@ -238,6 +241,8 @@ impl TapSide {
             interface,
             journal: journal.clone(),
             address: None,
+            category: None,
+            opening: None,
             changes,
         })
     }
@@ -289,15 +294,44 @@ impl TapSide {
 
     /// Tells Windows that the party is a private network, so that its firewall
     /// treats games as it does at home. False while Windows does not know the
-    /// network, which takes some seconds after the adapter has got its cable.
+    /// network, which takes some seconds after the adapter has got its cable;
+    /// then call it again.
     ///
     /// # Errors
-    /// When Windows refuses; games then see what a café's network lets through.
+    /// When Windows refuses; games then see what a public network lets through.
     pub fn make_private(&mut self) -> Result<bool, RouteError> {
-        let setting = Setting::Category {
-            adapter: self.adapter,
+        let adapter = self.adapter;
+        // The first answer can take seconds, and this is the thread of frames.
+        let asked = self
+            .category
+            .get_or_insert_with(|| thread::spawn(move || network_list::category(adapter)));
+        if !asked.is_finished() {
+            return Ok(false);
+        }
+        let answer = self.category.take().map(thread::JoinHandle::join);
+        let Some(Ok(category)) = answer else {
+            return Ok(false);
         };
-        Ok(self.changes.set(&setting, network_list::PRIVATE)?)
+        match category?.as_deref() {
+            None => Ok(false),
+            Some(network_list::PUBLIC) => {
+                let setting = Setting::Category { adapter };
+                Ok(self.changes.set(&setting, network_list::PRIVATE)?)
+            }
+            // Private already, or a company's, which is not ours to change.
+            Some(_) => Ok(true),
+        }
+    }
+
+    /// Lets the party's games in through the firewall until this is dropped;
+    /// see [`lanparty_os::windows::opening`] for what that is.
+    ///
+    /// # Errors
+    /// When the firewall cannot be opened.
+    pub fn open_firewall(&mut self) -> Result<(), RouteError> {
+        let luid = luid(self.interface.index)?;
+        self.opening = Some(Opening::new(luid)?);
+        Ok(())
     }
 }
 

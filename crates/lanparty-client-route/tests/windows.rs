@@ -217,3 +217,13 @@ fn the_source_address_is_one_outside_the_adapter() {
     let (_, system) = ip::best_route(relay()).unwrap().unwrap();
     assert_eq!(Some(source), system);
 }
+
+#[test]
+fn a_machine_without_firewall_and_network_list_says_so_and_does_nothing_worse() {
+    let Some(rig) = Rig::find() else { return };
+    let mut side = TapSide::fence(rig.adapter, "lanparty0", rig.tap, &rig.journal()).unwrap();
+    for _ in 0..3 {
+        eprintln!("category: {:?}", side.make_private());
+    }
+    eprintln!("firewall: {:?}", side.open_firewall());
+}

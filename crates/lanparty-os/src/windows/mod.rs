@@ -6,6 +6,7 @@
 
 pub mod descriptor;
 pub mod guid;
+pub mod opening;
 pub mod rows;
 pub mod wide;
 
@@ -19,6 +20,8 @@ pub mod class;
 pub mod console;
 #[cfg(windows)]
 pub mod devices;
+#[cfg(windows)]
+pub mod firewall;
 #[cfg(windows)]
 pub mod ip;
 #[cfg(windows)]

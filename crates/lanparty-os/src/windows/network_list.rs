@@ -5,21 +5,20 @@
 //! come up, so a caller asks again.
 
 use std::io;
+use std::sync::OnceLock;
 
-use windows::Win32::Foundation::RPC_E_CHANGED_MODE;
 use windows::Win32::Networking::NetworkListManager::{
     INetwork, INetworkListManager, NLM_NETWORK_CATEGORY, NLM_NETWORK_CATEGORY_PRIVATE,
     NLM_NETWORK_CATEGORY_PUBLIC, NetworkListManager,
 };
-use windows::Win32::System::Com::{
-    CLSCTX_ALL, COINIT_MULTITHREADED, CoCreateInstance, CoInitializeEx, CoUninitialize,
-};
+use windows::Win32::System::Com::{CLSCTX_ALL, CoCreateInstance, CoIncrementMTAUsage};
+use windows::core::HRESULT;
 
 use super::guid::Guid;
 
 /// As the journal has them.
 pub const PRIVATE: &str = "private";
-const PUBLIC: &str = "public";
+pub const PUBLIC: &str = "public";
 
 /// `private`, `public`, or the number of something else; None where Windows
 /// knows no network behind the adapter.
@@ -55,19 +54,19 @@ fn with_network<T>(
     adapter: Guid,
     use_it: impl FnOnce(&INetwork) -> windows::core::Result<T>,
 ) -> io::Result<Option<T>> {
-    let _com = Com::begin()?;
-    // SAFETY: COM is initialized on this thread until `_com` is dropped, which
-    // is after every object that is made here.
-    let network = unsafe { find(adapter)? };
+    use_com()?;
+    // SAFETY: COM may be used from now on.
+    let manager: INetworkListManager =
+        unsafe { CoCreateInstance(&NetworkListManager, None, CLSCTX_ALL)? };
+    // The manager lives until the network has been used: not every
+    // implementation lets the one outlive the other.
+    let network = find(&manager, adapter)?;
     Ok(network.as_ref().map(use_it).transpose()?)
 }
 
-/// # Safety
-/// COM is initialized on this thread, and outlives what is returned.
-unsafe fn find(adapter: Guid) -> windows::core::Result<Option<INetwork>> {
-    // SAFETY: as the caller promises; each object is alive while it is asked.
+fn find(manager: &INetworkListManager, adapter: Guid) -> windows::core::Result<Option<INetwork>> {
+    // SAFETY: each object is alive and of its own type while it is asked.
     unsafe {
-        let manager: INetworkListManager = CoCreateInstance(&NetworkListManager, None, CLSCTX_ALL)?;
         let connections = manager.GetNetworkConnections()?;
         loop {
             let mut next = [None];
@@ -83,31 +82,18 @@ unsafe fn find(adapter: Guid) -> windows::core::Result<Option<INetwork>> {
     }
 }
 
-/// COM on this thread.
-struct Com {
-    is_ours: bool,
-}
-
-impl Com {
-    fn begin() -> io::Result<Self> {
-        // SAFETY: ended in `drop`, on the same thread because this never leaves it.
-        let result = unsafe { CoInitializeEx(None, COINIT_MULTITHREADED) };
-        if result == RPC_E_CHANGED_MODE {
-            // Somebody has begun it in another way, which does as well.
-            return Ok(Self { is_ours: false });
-        }
-        result.ok()?;
-        Ok(Self { is_ours: true })
-    }
-}
-
-impl Drop for Com {
-    fn drop(&mut self) {
-        if self.is_ours {
-            // SAFETY: begun by us.
-            unsafe { CoUninitialize() };
-        }
-    }
+/// Lets every thread use COM, until the process ends: threads of this program
+/// come and go, and COM unloads what it has loaded with the last of them.
+fn use_com() -> io::Result<()> {
+    static USED: OnceLock<Result<(), HRESULT>> = OnceLock::new();
+    // SAFETY: what it returns is needed only to take it back.
+    let begin = || {
+        unsafe { CoIncrementMTAUsage() }
+            .map(|_| ())
+            .map_err(|error| error.code())
+    };
+    let begun = USED.get_or_init(begin);
+    begun.map_err(|code| windows::core::Error::from(code).into())
 }
 
 #[cfg(test)]
