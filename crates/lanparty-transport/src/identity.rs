@@ -87,7 +87,6 @@ impl MemberIdentity {
     }
 
     /// [`Self::sign`] for whoever outlives this value.
-    #[must_use]
     pub fn signing(&self) -> impl Fn(&[u8]) -> [u8; 64] + Send + Sync + use<> {
         let key = Arc::clone(&self.key);
         move |message| {
