@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use lanparty_ctrl::{Identity, Role};
+use lanparty_obs::diagnostics::Standing;
 use lanparty_os::answer_socket::{AskError, requests};
 use lanparty_proto::MacAddr;
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,8 @@ pub(crate) struct Member {
     pub(crate) mac: Option<MacAddr>,
     pub(crate) addresses: Vec<IpAddr>,
     pub(crate) identity: Identity,
+    /// Nothing in a room without a key.
+    pub(crate) standing: Option<Standing>,
 }
 
 /// Somebody who need not be in the room.
@@ -131,7 +134,13 @@ impl fmt::Display for Peers {
             for address in &member.addresses {
                 write!(f, " {address}")?;
             }
-            writeln!(f, "  identity {:.8}", member.identity)?;
+            write!(f, "  identity {:.8}", member.identity)?;
+            f.write_str(match member.standing {
+                Some(Standing::Unverified) => "  has not proven that it holds the key",
+                Some(Standing::Removed) => "  is removed, and listed by the relay all the same",
+                Some(Standing::Checking | Standing::Verified) | None => "",
+            })?;
+            writeln!(f)?;
         }
         for (title, list) in [
             ("waiting for your approval:", &self.asking),
@@ -146,5 +155,50 @@ impl fmt::Display for Peers {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_reads_who_is_in_who_waits_and_who_has_proven_nothing() {
+        let known = |name: &str, byte| Known {
+            name: name.to_owned(),
+            identity: Identity([byte; 32]),
+        };
+        let member = |peer, name: &str, standing| Member {
+            peer,
+            role: Role::Client,
+            name: name.to_owned(),
+            mac: Some(MacAddr([2, 0, 0, 0, 0, 1])),
+            addresses: vec![IpAddr::from([10, 0, 0, 7])],
+            identity: Identity([0xA1; 32]),
+            standing: Some(standing),
+        };
+        let peers = Peers {
+            room: "PARTY".to_owned(),
+            keyed: true,
+            approval: true,
+            members: vec![
+                member(7, "alice", Standing::Verified),
+                member(8, "ghost", Standing::Unverified),
+            ],
+            asking: vec![known("bob", 0xB0)],
+            approved: Vec::new(),
+            banned: vec![known("mallory", 0xE0)],
+        };
+        let said = peers.to_string();
+        let expected = "room PARTY, sealed with a key; newcomers need your approval\n  \
+            7     player  alice  02:00:00:00:00:01 10.0.0.7  identity a1a1a1a1\n  \
+            8     player  ghost  02:00:00:00:00:01 10.0.0.7  identity a1a1a1a1  \
+            has not proven that it holds the key\n\
+            waiting for your approval:\n  bob  identity b0b0b0b0\n\
+            banned:\n  mallory  identity e0e0e0e0\n";
+        assert_eq!(said, expected);
+        let answer = Answer::Peers(Box::new(peers.clone()));
+        let json: Peers = serde_json::from_str(&answer.json().unwrap()).unwrap();
+        assert_eq!(json, peers);
     }
 }

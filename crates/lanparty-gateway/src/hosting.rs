@@ -161,7 +161,7 @@ impl Hosting {
     ) -> Answer {
         let present: Vec<_> = session.roster().iter().collect();
         if *command == Request::Peers {
-            return Answer::Peers(Box::new(self.peers(&present, at)));
+            return Answer::Peers(Box::new(self.peers(session, &present, at)));
         }
         if matches!(command, Request::Kick { .. }) && !session.is_joined() {
             return Answer::Refused("the relay cannot be reached just now; try again".to_owned());
@@ -200,7 +200,7 @@ impl Hosting {
         Ok(())
     }
 
-    fn peers(&self, present: &[&PeerInfo], addresses: Addresses<'_>) -> Peers {
+    fn peers(&self, session: &Session, present: &[&PeerInfo], addresses: Addresses<'_>) -> Peers {
         let members = present.iter().map(|info| Member {
             peer: info.peer.get(),
             role: info.role,
@@ -208,6 +208,7 @@ impl Hosting {
             mac: info.mac,
             addresses: addresses(info),
             identity: Identity(info.key_card.identity),
+            standing: session.standing(info.peer),
         });
         let asking = self.host.asking().map(|asking| Known {
             name: asking.name.to_string(),

@@ -64,13 +64,15 @@ fn what_is_typed_wins_over_the_environment_and_an_invite_over_what_it_says() {
 #[test]
 fn the_invite_is_printed_only_where_there_is_one() {
     let directory = tempfile::tempdir().unwrap();
-    let print = || {
+    let print_with = |extra: &[&str]| {
         Command::new(env!("CARGO_BIN_EXE_lanparty-gateway"))
             .args(["invite", "--state-dir"])
             .arg(directory.path())
+            .args(extra)
             .output()
             .unwrap()
     };
+    let print = || print_with(&[]);
     assert_eq!(print().status.code(), Some(11));
     let invite = "lanparty://relay.example/ROOM1";
     let relay = "relay.example".parse().unwrap();
@@ -85,4 +87,7 @@ fn the_invite_is_printed_only_where_there_is_one() {
     std::fs::set_permissions(&file, mode).unwrap();
     let printed = print();
     assert_eq!(String::from_utf8(printed.stdout).unwrap().trim(), &**link);
+    let picture = String::from_utf8(print_with(&["--qr"]).stdout).unwrap();
+    assert_eq!(picture.lines().next(), Some(&**link));
+    assert!(picture.lines().count() > 20, "{picture}");
 }

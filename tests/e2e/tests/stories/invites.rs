@@ -23,7 +23,11 @@ fn keyed(players: Vec<&'static str>) -> PartyOptions {
 
 /// A party whose players have not come yet.
 fn before_the_players(players: Vec<&'static str>) -> Result<Party> {
-    let mut party = Party::build(keyed(players))?;
+    started(keyed(players))
+}
+
+fn started(options: PartyOptions) -> Result<Party> {
+    let mut party = Party::build(options)?;
     party.start_dnsmasq()?;
     party.start_relay()?;
     party.start_gateway()?;
@@ -84,8 +88,15 @@ fn an_invite_stays_valid_when_the_gateway_starts_again() {
 #[test]
 fn the_key_is_in_no_log_and_a_key_in_sight_is_warned_of() {
     sandbox::test(|| {
-        let mut party = before_the_players(vec!["alice"])?;
+        let mut party = started(PartyOptions {
+            log: "debug".to_owned(),
+            ..keyed(vec!["alice"])
+        })?;
         let invite = party.invite()?;
+        let room: serde_json::Value =
+            serde_json::from_slice(&fs::read(file("gateway-state/room"))?)?;
+        let bytes = room.get("key").and_then(serde_json::Value::as_str);
+        let secrets = [key_of(&invite)?, bytes.context("no key")?];
         let mut client = client(&party, 0, "in-sight", &[&invite])?;
         client.wait_for("joined room", REFUSAL)?;
         let log = client.log();
@@ -95,9 +106,30 @@ fn the_key_is_in_no_log_and_a_key_in_sight_is_warned_of() {
         let alice = party.players[0].client.as_ref().context("no client")?.log();
         ensure!(!alice.contains("--ask-invite"), "{alice}");
         let gateway = party.gateway.as_ref().context("no gateway")?.log();
-        for log in [log, alice, gateway] {
-            ensure!(!log.contains(key_of(&invite)?), "{log}");
+        let relay = party.relay.as_ref().context("no relay")?.log();
+        for log in [log, alice, gateway, relay] {
+            ensure!(!secrets.iter().any(|secret| log.contains(secret)), "{log}");
         }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_relay_with_another_key_than_the_invite_says_is_refused() {
+    sandbox::test(|| {
+        let mut party = before_the_players(vec!["alice"])?;
+        let invite = party.invite()?;
+        party.relay.as_mut().context("no relay")?.interrupt()?;
+        fs::remove_dir_all(file("relay-state"))?;
+        party.start_relay()?;
+        let mut client = client(&party, 0, "another-relay", &["--invite", &invite])?;
+        let status = client.wait(REFUSAL)?;
+        let log = client.log();
+        ensure!(status.code() == Some(4), "{status}\n{log}");
+        ensure!(
+            log.contains("pinned") && log.contains("new invite"),
+            "{log}"
+        );
         Ok(())
     });
 }
