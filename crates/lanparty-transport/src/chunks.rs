@@ -2,7 +2,9 @@
 //!
 //! The kernel writes up to 64 KB of datagrams into a slot; the bytes are split
 //! off and live as long as somebody holds a slice of them. A slot's slab is
-//! used again once nobody does.
+//! used again once nobody does. A lone datagram is copied: nobody may keep a
+//! slab alive by a few bytes that QUIC has to hold back, and under load, where
+//! a copy would cost, datagrams do not come alone.
 
 use std::collections::VecDeque;
 use std::io::IoSliceMut;
@@ -15,6 +17,8 @@ pub(crate) const SLOTS: usize = 16;
 const SLOT_LEN: usize = 65_535;
 /// A slab serves several receives before it is replaced.
 const SLAB_LEN: usize = 4 * 65_536;
+/// The longest ordinary datagram, and no more than a cache holds anyway.
+const COPY_BELOW: usize = 2_048;
 /// Used-up slabs that wait for their readers to finish.
 const RETIRED: usize = 2 * SLOTS;
 
@@ -50,6 +54,7 @@ impl Chunks {
     /// The `len` bytes that a receive wrote into slot `at`.
     pub(crate) fn take(&mut self, at: usize, len: usize, stride: usize) -> Chunk {
         let rest = match self.slots.get_mut(at) {
+            Some(slot) if len < COPY_BELOW => BytesMut::from(&slot[..len]),
             Some(slot) => {
                 let taken = slot.split_to(len.min(slot.len()));
                 if slot.len() < SLOT_LEN {
@@ -131,6 +136,16 @@ mod tests {
         for (round, datagram) in kept {
             assert!(datagram.iter().all(|&byte| byte == round));
         }
+    }
+
+    #[test]
+    fn a_lone_datagram_keeps_nothing_but_itself() {
+        let mut chunks = Chunks::new();
+        let slab = chunks.slots[0].as_ptr();
+        let datagram = receive(&mut chunks, 0, 9, 1_472, 1_472);
+        assert!(datagram[0].iter().all(|&byte| byte == 9));
+        assert_eq!(datagram[0].capacity(), 1_472);
+        assert_eq!(chunks.slots[0].as_ptr(), slab);
     }
 
     #[test]

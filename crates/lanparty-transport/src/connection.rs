@@ -13,12 +13,13 @@ use quinn_proto::{
 };
 use rustls::pki_types::CertificateDer;
 
-use crate::control::{Control, Ended};
+use crate::control::{Control, Ended, Unreadable};
 use crate::control_turn::ControlTurn;
 use crate::datagrams::{Outgoing, Splitter};
 use crate::event::{CloseReason, ConnId, ConnStats, Event, Identity};
 use crate::identity::identity_of;
 use crate::limits::TransportLimits;
+use crate::unrest::Unrest;
 use crate::verify::RelayVerifier;
 
 /// How long a close waits for the control messages before it to leave.
@@ -38,6 +39,7 @@ pub(crate) struct Link {
     pub(crate) armed: Option<Instant>,
     control: Control,
     turn: ControlTurn,
+    unrest: Unrest,
     farewell: Duration,
     failed_farewell: Duration,
     #[cfg(test)]
@@ -82,6 +84,7 @@ impl Link {
             armed: None,
             control: Control::new(limits.control_buffer),
             turn: ControlTurn::default(),
+            unrest: Unrest::default(),
             farewell: limits.farewell,
             failed_farewell: limits.failed_farewell,
             #[cfg(test)]
@@ -149,6 +152,14 @@ impl Link {
             }
             Phase::Closing { deadline, .. } if deadline <= now => self.close_now(now),
             Phase::Handshake { .. } | Phase::Closing { .. } | Phase::Up | Phase::Over { .. } => {}
+        }
+    }
+
+    /// A packet was taken. Ends the connection whose frames are not such as
+    /// ours has a use for.
+    pub(crate) fn watch(&mut self, now: Instant, events: &mut VecDeque<Event>) {
+        if self.is_open() && self.unrest.is_too_much(now, &self.conn) {
+            self.fail(now, Fault::Unrest, events);
         }
     }
 
@@ -455,11 +466,22 @@ enum Fault {
     NoIdentity,
     NoDatagrams,
     ControlEnded,
+    ControlScattered,
+    Unrest,
 }
 
 impl From<Ended> for Fault {
     fn from(Ended: Ended) -> Self {
         Self::ControlEnded
+    }
+}
+
+impl From<Unreadable> for Fault {
+    fn from(unreadable: Unreadable) -> Self {
+        match unreadable {
+            Unreadable::Ended => Self::ControlEnded,
+            Unreadable::Scattered => Self::ControlScattered,
+        }
     }
 }
 
@@ -469,6 +491,8 @@ impl Fault {
             Self::NoIdentity => "no certificate was shown",
             Self::NoDatagrams => "QUIC datagrams are not supported",
             Self::ControlEnded => "the control stream was closed",
+            Self::ControlScattered => "the control stream has too many gaps",
+            Self::Unrest => "too many frames that serve no purpose",
         }
     }
 }

@@ -6,12 +6,23 @@ use bytes::{Buf, Bytes};
 use quinn_proto::{Connection, Dir, ReadError, ReadableError, StreamId, VarInt, WriteError};
 
 use crate::error::ControlOverflow;
+use crate::scattered::{Scattered, TooScattered};
 
 pub(crate) struct Control {
     stream: Option<StreamId>,
     waiting: VecDeque<Bytes>,
     waiting_bytes: usize,
     limit: usize,
+    arrived: Scattered,
+}
+
+/// Why no more is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    /// As [`Ended`].
+    Ended,
+    /// It leaves more gaps than a lossy line does.
+    Scattered,
 }
 
 /// The other side finished, reset or refused the stream.
@@ -25,6 +36,7 @@ impl Control {
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             limit,
+            arrived: Scattered::new(limit),
         }
     }
 
@@ -90,27 +102,33 @@ impl Control {
         Ok(wrote)
     }
 
-    /// Hands on what arrived. The stream's window bounds it.
+    /// Hands on what arrived, in order.
     pub(crate) fn read(
         &mut self,
         conn: &mut Connection,
         mut each: impl FnMut(Bytes),
-    ) -> Result<(), Ended> {
+    ) -> Result<(), Unreadable> {
         let Some(stream) = self.stream else {
             return Ok(());
         };
         let mut receiver = conn.recv_stream(stream);
-        let mut chunks = match receiver.read(true) {
+        let mut chunks = match receiver.read(false) {
             Ok(chunks) => chunks,
             Err(ReadableError::ClosedStream | ReadableError::IllegalOrderedRead) => {
-                return Err(Ended);
+                return Err(Unreadable::Ended);
             }
         };
         let outcome = loop {
             match chunks.next(usize::MAX) {
-                Ok(Some(chunk)) => each(chunk.bytes),
+                Ok(Some(chunk)) => {
+                    if let Err(TooScattered) =
+                        self.arrived.insert(chunk.offset, chunk.bytes, &mut each)
+                    {
+                        break Err(Unreadable::Scattered);
+                    }
+                }
                 Err(ReadError::Blocked) => break Ok(()),
-                Ok(None) | Err(ReadError::Reset(_)) => break Err(Ended),
+                Ok(None) | Err(ReadError::Reset(_)) => break Err(Unreadable::Ended),
             }
         };
         // Window updates go out with the next flush, which follows every read.

@@ -545,6 +545,7 @@ impl Transport {
         if link.is_up() {
             link.receive_datagrams(&mut self.events);
         }
+        link.watch(now, &mut self.events);
         self.mark(place);
         self.settle(now, place);
     }

@@ -28,12 +28,14 @@ mod prefixes;
 pub mod reactor;
 pub mod run;
 #[cfg(unix)]
+mod scattered;
 pub mod signals;
 #[cfg(test)]
 mod tests;
 mod timers;
 mod tls;
 mod udp;
+mod unrest;
 mod verify;
 
 pub use datagrams::Splitter;
