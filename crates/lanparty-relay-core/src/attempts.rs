@@ -58,12 +58,17 @@ pub(crate) struct Attempts {
     by_prefix: BTreeMap<Prefix, Allowance>,
     /// What all prefixes share for which there was no place.
     others: Option<Allowance>,
+    /// When to look again for prefixes that can be forgotten.
+    next_sweep: Option<Instant>,
 }
 
 impl Attempts {
     /// Prefixes that are remembered at one time, about 1 MB. An attacker with
     /// more of them makes newcomers from unknown networks wait.
     const MAX: usize = 16_384;
+    /// Looking for those that can be forgotten takes a walk through all of
+    /// them, about a millisecond, which an attacker must not be able to order.
+    const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
     pub(crate) const fn new(burst: u32, every: Duration) -> Self {
         Self {
@@ -71,6 +76,7 @@ impl Attempts {
             every,
             by_prefix: BTreeMap::new(),
             others: None,
+            next_sweep: None,
         }
     }
 
@@ -89,7 +95,9 @@ impl Attempts {
     }
 
     pub(crate) fn failed(&mut self, source: Source, now: Instant) {
-        if self.by_prefix.len() >= Self::MAX {
+        let is_full = self.by_prefix.len() >= Self::MAX;
+        if is_full && self.next_sweep.is_none_or(|at| at <= now) {
+            self.next_sweep = Some(now + Self::SWEEP_EVERY);
             self.forget_rested(now);
         }
         for (prefix, share) in source.prefixes() {
