@@ -29,6 +29,7 @@ pub mod reactor;
 pub mod run;
 #[cfg(unix)]
 mod scattered;
+#[cfg(unix)]
 pub mod signals;
 #[cfg(test)]
 mod tests;
