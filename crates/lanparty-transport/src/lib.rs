@@ -27,7 +27,6 @@ mod limits;
 mod prefixes;
 pub mod reactor;
 pub mod run;
-#[cfg(unix)]
 mod scattered;
 #[cfg(unix)]
 pub mod signals;
