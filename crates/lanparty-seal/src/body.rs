@@ -80,6 +80,8 @@ pub struct Roster {
 pub struct Heartbeat {
     /// Only rises during the sender's session.
     pub counter: u64,
+    /// The newest generation of the sender's keys.
+    pub generation: u64,
     pub roster_version: u64,
     pub roster: [u8; 32],
     pub members: [u8; 32],
@@ -138,6 +140,7 @@ impl Body {
             }
             HEARTBEAT => Self::Heartbeat(Heartbeat {
                 counter: reader.u64()?,
+                generation: reader.u64()?,
                 roster_version: reader.u64()?,
                 roster: reader.take()?,
                 members: reader.take()?,
@@ -187,6 +190,7 @@ impl Body {
             Self::Heartbeat(heartbeat) => {
                 put(&[HEARTBEAT]);
                 put(&heartbeat.counter.to_be_bytes());
+                put(&heartbeat.generation.to_be_bytes());
                 put(&heartbeat.roster_version.to_be_bytes());
                 put(&heartbeat.roster);
                 put(&heartbeat.members);
@@ -278,6 +282,7 @@ mod tests {
             }),
             Body::Heartbeat(Heartbeat {
                 counter: 1,
+                generation: 6,
                 roster_version: 2,
                 roster: [3; 32],
                 members: [4; 32],

@@ -329,7 +329,7 @@ impl Keyring {
         let members = self.members.values().flat_map(|member| {
             let unproven = member.verified.is_none() && !member.told_unverified;
             let prove = unproven.then_some(member.listed + PROVE_WITHIN);
-            let ask = member.trusted().and_then(|v| v.ask.map(|(at, _)| at));
+            let ask = member.ask.filter(|_| !member.removed).map(|(at, _)| at);
             [prove, ask, member.receiving.next_wakeup()]
         });
         [
@@ -479,6 +479,7 @@ fn heartbeat_bytes(room: RoomId, from: MemberId, heartbeat: &crate::body::Heartb
             &from.identity,
             &from.session,
             &heartbeat.counter.to_be_bytes(),
+            &heartbeat.generation.to_be_bytes(),
             &heartbeat.roster_version.to_be_bytes(),
             &heartbeat.roster,
             &heartbeat.members,

@@ -10,8 +10,8 @@ use crate::receiving::Receiving;
 /// A member that has not shown a valid card by then is called unverified; a
 /// proof that comes later counts all the same.
 pub(crate) const PROVE_WITHIN: Duration = Duration::from_secs(5);
-/// A key that did not come by itself is asked for after this time, and after
-/// twice the time each further time, at most [`ASK_AT_MOST`].
+/// What did not come by itself is asked for after this time, and after twice
+/// the time each further time, at most [`ASK_AT_MOST`].
 const ASK_AFTER: Duration = Duration::from_secs(2);
 const ASK_AT_MOST: Duration = Duration::from_secs(30);
 
@@ -39,6 +39,8 @@ pub(crate) struct Member {
     pub(crate) removed: bool,
     pub(crate) verified: Option<Verified>,
     pub(crate) receiving: Receiving,
+    /// When to ask it for its announcement or its key, and how patiently.
+    pub(crate) ask: Option<(Instant, Duration)>,
 }
 
 /// What belongs to a member with a valid card.
@@ -55,8 +57,6 @@ pub(crate) struct Verified {
     /// The version of our roster that it was sent.
     pub(crate) roster_given: u64,
     pub(crate) rotation_given: bool,
-    /// When to ask it for its key, and how patiently.
-    pub(crate) ask: Option<(Instant, Duration)>,
     pub(crate) answered: Option<Instant>,
     pub(crate) heartbeat: u64,
     pub(crate) disagreements: u8,
@@ -73,20 +73,33 @@ impl Verified {
             announce_due: false,
             roster_given: 0,
             rotation_given: false,
-            ask: None,
             answered: None,
             heartbeat: 0,
             disagreements: 0,
             told_split: false,
         }
     }
+}
 
-    /// Its key is missing.
+impl Member {
+    pub(crate) fn new(info: PeerInfo, floor: u64, now: Instant) -> Self {
+        Self {
+            info,
+            listed: now,
+            told_unverified: false,
+            removed: false,
+            verified: None,
+            receiving: Receiving::new(floor),
+            ask: Some((now + ASK_AFTER, ASK_AFTER)),
+        }
+    }
+
+    /// Something of it is missing.
     pub(crate) fn miss(&mut self, now: Instant) {
         self.ask.get_or_insert((now + ASK_AFTER, ASK_AFTER));
     }
 
-    /// Whether to ask for the missing key now.
+    /// Whether to ask for what is missing now.
     pub(crate) fn asks(&mut self, now: Instant) -> bool {
         let Some((at, patience)) = &mut self.ask else {
             return false;
@@ -97,19 +110,6 @@ impl Verified {
             *at = now + *patience;
         }
         due
-    }
-}
-
-impl Member {
-    pub(crate) const fn new(info: PeerInfo, floor: u64, now: Instant) -> Self {
-        Self {
-            info,
-            listed: now,
-            told_unverified: false,
-            removed: false,
-            verified: None,
-            receiving: Receiving::new(floor),
-        }
     }
 
     pub(crate) const fn id(&self) -> MemberId {

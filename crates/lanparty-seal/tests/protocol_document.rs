@@ -154,7 +154,7 @@ fn the_document_names_every_body_with_its_length() {
         (2, "key", "157"),
         (3, "request", "9"),
         (4, "roster", "75 to 3915"),
-        (5, "heartbeat", "145"),
+        (5, "heartbeat", "153"),
         (6, "rotation", "149"),
     ] {
         let row = format!("| {kind} | {name} | {length} |");

@@ -10,6 +10,7 @@ use lanparty_client_core::{
 };
 use lanparty_ctrl::{Access, KeyCard, Role, RoomCode, RoomPolicy};
 use lanparty_proto::{MacAddr, PeerId};
+use lanparty_seal::RoomKey;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
@@ -27,6 +28,8 @@ pub struct Member {
     pub budget: usize,
     pub conn: Option<ConnId>,
     session: Session,
+    /// Whether its room has a key.
+    pub keyed: bool,
     key: Ed25519Key,
     /// False while nothing gets through to the relay.
     pub online: bool,
@@ -59,7 +62,14 @@ impl Member {
     /// # Panics
     /// Never: the names are valid and the seed has the right length.
     #[must_use]
-    pub fn new(number: usize, room: usize, role: Role, now: Instant, rng: &mut StdRng) -> Self {
+    pub fn new(
+        number: usize,
+        room: usize,
+        keyed: bool,
+        role: Role,
+        now: Instant,
+        rng: &mut StdRng,
+    ) -> Self {
         let key = Ed25519Key::from_seed(&rng.random());
         let mac = MacAddr::from_random(rng.random());
         Self {
@@ -70,7 +80,8 @@ impl Member {
             // From QUIC's floor to a full IPv4 path.
             budget: [1_162, 1_214, 1_334, 1_414, 1_434][rng.random_range(0..5)],
             conn: None,
-            session: session(number, room, role, mac, &key, now, rng),
+            session: session((number, room, keyed), role, mac, &key, now, rng),
+            keyed,
             key,
             online: true,
             membership: None,
@@ -97,8 +108,7 @@ impl Member {
         self.membership = None;
         self.ended = false;
         self.session = session(
-            self.number,
-            self.room,
+            (self.number, self.room, self.keyed),
             self.role,
             self.mac,
             &self.key,
@@ -283,8 +293,7 @@ impl Ed25519Key {
 }
 
 fn session(
-    number: usize,
-    room: usize,
+    (number, room, keyed): (usize, usize, bool),
     role: Role,
     mac: MacAddr,
     key: &Ed25519Key,
@@ -303,7 +312,7 @@ fn session(
     let config = SessionConfig {
         role,
         room: code,
-        key: None,
+        key: keyed.then(|| RoomKey::from_bytes([0x5E; 32])),
         create_token: None,
         mac: registered,
         name: format!("member{number}").parse().expect("a valid name"),

@@ -23,6 +23,8 @@ pub struct Sent {
     pub frame: Vec<u8>,
     /// A frame that no honest member would send and nobody may receive.
     pub forbidden: bool,
+    /// Sent in a room with a key, where nothing comes twice.
+    pub once: bool,
     pub received_by: Vec<usize>,
 }
 
@@ -123,6 +125,12 @@ impl Model {
         }
         if sent.frame != frame {
             broken.push(("I4", format!("frame {mark:x} was changed on its way")));
+        }
+        if sent.once && sent.received_by.contains(&member) {
+            broken.push((
+                "A6",
+                format!("frame {mark:x} reaches member {member} twice"),
+            ));
         }
         sent.received_by.push(member);
         for (invariant, what) in broken {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use lanparty_proto::ethernet::EthernetHeader;
 use lanparty_proto::fragment::{self, Fragment};
-use lanparty_proto::overlay::{HEADER_LEN, Header, Kind};
+use lanparty_proto::overlay::{HEADER_LEN, Header, Kind, SEALED_LEN};
 use lanparty_proto::{MacAddr, PeerId};
 use lanparty_relay_core::{
     Clock, Conn, Decision, Effect, Limits, NewConnection, RelayCore, RelaySecrets,
@@ -39,6 +39,10 @@ pub struct Relay {
     sabotage: Option<Sabotage>,
     connections: BTreeSet<ConnId>,
     next_frame_id: u16,
+    /// Whether sealed frames and messages are altered, repeated and withheld.
+    pub mischief: bool,
+    /// What was sealed and sent, to be sent again.
+    hoard: Vec<Parcel>,
     /// Datagrams handed to this process while their connection stood.
     pub datagrams_in: u64,
 }
@@ -56,7 +60,13 @@ pub trait Paths {
 
 impl Relay {
     #[must_use]
-    pub fn new(start: Instant, now: Instant, sabotage: Option<Sabotage>, rng: &mut StdRng) -> Self {
+    pub fn new(
+        start: Instant,
+        now: Instant,
+        sabotage: Option<Sabotage>,
+        mischief: bool,
+        rng: &mut StdRng,
+    ) -> Self {
         let since = now.saturating_duration_since(start);
         let clock = Clock {
             instant: now,
@@ -68,6 +78,8 @@ impl Relay {
             sabotage,
             connections: BTreeSet::new(),
             next_frame_id: 0,
+            mischief,
+            hoard: Vec::new(),
             datagrams_in: 0,
         }
     }
@@ -189,15 +201,11 @@ impl Relay {
                 };
                 for target in targets {
                     model.forwarded(conn, target, header.source, source_mac(header.kind, body));
-                    for piece in self.fit(bytes, paths.budget(target)) {
-                        network.send(
-                            Parcel::DatagramToMember {
-                                conn: target,
-                                bytes: piece,
-                            },
-                            now,
-                            rng,
-                        );
+                    let sealed = matches!(header.kind, Kind::SealedFrame | Kind::SealedFragment);
+                    for bytes in self.fit(bytes, paths.budget(target)) {
+                        let conn = target;
+                        let parcel = Parcel::DatagramToMember { conn, bytes };
+                        self.pass_on(parcel, sealed, now, network, rng);
                     }
                 }
             }
@@ -206,6 +214,37 @@ impl Relay {
                 network.send(Parcel::DatagramToMember { conn, bytes }, now, rng);
             }
             Decision::Drop(_) => {}
+        }
+    }
+
+    /// Sends what the core decided to send; where it is sealed, a relay that is
+    /// an adversary does what it likes.
+    fn pass_on(
+        &mut self,
+        parcel: Parcel,
+        sealed: bool,
+        now: Instant,
+        network: &mut Network,
+        rng: &mut StdRng,
+    ) {
+        if !(sealed && self.mischief) {
+            return network.send(parcel, now, rng);
+        }
+        if self.hoard.len() < HOARD {
+            self.hoard.push(parcel.clone());
+        } else {
+            let at = rng.random_range(0..HOARD);
+            self.hoard[at] = parcel.clone();
+        }
+        match rng.random_range(0..100) {
+            0..5 => {}
+            5..15 => {
+                network.send(parcel.clone(), now, rng);
+                let again = self.hoard[rng.random_range(0..self.hoard.len())].clone();
+                network.send(again, now, rng);
+            }
+            15..25 => network.send(altered(parcel, rng), now, rng),
+            _ => network.send(parcel, now, rng),
         }
     }
 
@@ -260,7 +299,9 @@ impl Relay {
                     conn: Conn(conn),
                     bytes,
                 } => {
-                    network.send(Parcel::ControlToMember { conn, bytes }, now, rng);
+                    let sealed = bytes.windows(SEALED.len()).any(|window| window == SEALED);
+                    let parcel = Parcel::ControlToMember { conn, bytes };
+                    self.pass_on(parcel, sealed, now, network, rng);
                 }
                 Effect::Close {
                     conn: Conn(conn),
@@ -283,11 +324,57 @@ impl Relay {
     }
 }
 
+/// How much a hostile relay keeps.
+const HOARD: usize = 200;
+const SEALED: &[u8] = br#""type":"sealed""#;
+
+/// A datagram or the body of a message with one bit turned over.
+fn altered(parcel: Parcel, rng: &mut StdRng) -> Parcel {
+    match parcel {
+        Parcel::DatagramToMember { conn, bytes } => {
+            let mut bytes = bytes.to_vec();
+            // Behind the base header, which only the relay itself vouches for.
+            let at = rng.random_range(HEADER_LEN..bytes.len());
+            bytes[at] ^= 1 << rng.random_range(0..8);
+            let bytes = bytes.into();
+            Parcel::DatagramToMember { conn, bytes }
+        }
+        Parcel::ControlToMember { conn, bytes } => {
+            let mut bytes = bytes.to_vec();
+            let digits: Vec<usize> = hex_body(&bytes).collect();
+            if let Some(&at) = digits.get(rng.random_range(0..digits.len().max(1))) {
+                bytes[at] = if bytes[at] == b'0' { b'1' } else { b'0' };
+            }
+            let bytes = bytes.into();
+            Parcel::ControlToMember { conn, bytes }
+        }
+        other @ (Parcel::ConnectToRelay { .. }
+        | Parcel::ControlToRelay { .. }
+        | Parcel::DatagramToRelay { .. }
+        | Parcel::CloseToRelay { .. }
+        | Parcel::CloseToMember { .. }
+        | Parcel::ResetToMember { .. }) => other,
+    }
+}
+
+/// Where the digits of the body stand in a sealed message.
+fn hex_body(bytes: &[u8]) -> impl Iterator<Item = usize> + use<> {
+    const BODY: &[u8] = br#""body":""#;
+    let start = bytes.windows(BODY.len()).position(|window| window == BODY);
+    let start = start.map_or(bytes.len(), |at| at + BODY.len());
+    let digits = bytes[start..]
+        .iter()
+        .take_while(|byte| byte.is_ascii_hexdigit());
+    start..start + digits.count()
+}
+
 fn source_mac(kind: Kind, body: &[u8]) -> Option<MacAddr> {
     let ethernet = match kind {
         Kind::Frame => body,
         Kind::Fragment => Fragment::parse(body).ok()?.ethernet,
-        Kind::SealedFrame | Kind::SealedFragment | Kind::Probe => return None,
+        Kind::SealedFrame => body.get(SEALED_LEN..)?,
+        Kind::SealedFragment => Fragment::parse(body.get(SEALED_LEN..)?).ok()?.ethernet,
+        Kind::Probe => return None,
     };
     EthernetHeader::parse(ethernet)
         .ok()

@@ -23,6 +23,8 @@ pub struct Plan {
     pub members: usize,
     pub steps: usize,
     pub sabotage: Option<Sabotage>,
+    /// Rooms with a gateway have a key, and the relay is an adversary there.
+    pub keyed: bool,
 }
 
 impl Default for Plan {
@@ -32,6 +34,7 @@ impl Default for Plan {
             members: 6,
             steps: 500,
             sabotage: None,
+            keyed: false,
         }
     }
 }
@@ -50,6 +53,8 @@ pub struct Outcome {
 /// longest redial delay of the first minute, a dial, and a join, with room
 /// for a silence that has to be noticed first.
 const HEAL: Duration = Duration::from_secs(60);
+
+const HEAL_PARTS: u32 = 4;
 
 /// Plays the evening of one seed.
 #[must_use]
@@ -118,7 +123,7 @@ impl World {
             delay: Duration::from_millis(rng.random_range(1..200)),
         };
         let mut world = Self {
-            relay: Relay::new(start, start, plan.sabotage, &mut rng),
+            relay: Relay::new(start, start, plan.sabotage, plan.keyed, &mut rng),
             relay_is_up: true,
             network: Network::new(faults),
             members: (0..plan.members)
@@ -130,7 +135,8 @@ impl World {
                     } else {
                         Role::Client
                     };
-                    Member::new(number, room, role, start, &mut rng)
+                    let keyed = plan.keyed && room.is_multiple_of(2);
+                    Member::new(number, room, keyed, role, start, &mut rng)
                 })
                 .collect(),
             rng,
@@ -189,6 +195,7 @@ impl World {
             destination,
             frame: frame.clone(),
             forbidden: false,
+            once: member.keyed,
             received_by: Vec::new(),
         };
         self.model.sent.insert(mark, sent);
@@ -245,7 +252,8 @@ impl World {
             sender: number,
             destination,
             frame: frame.clone(),
-            forbidden: !may_pass,
+            forbidden: !may_pass || member.keyed,
+            once: member.keyed,
             received_by: Vec::new(),
         };
         let mut bytes = Header {
@@ -310,7 +318,8 @@ impl World {
     fn restart_relay(&mut self) {
         self.relay.balance(self.now, &mut self.model);
         self.relay_restarts += 1;
-        self.relay = Relay::new(self.start, self.now, self.plan.sabotage, &mut self.rng);
+        let (sabotage, mischief) = (self.plan.sabotage, self.plan.keyed);
+        self.relay = Relay::new(self.start, self.now, sabotage, mischief, &mut self.rng);
     }
 
     /// Lets time pass, with everything that happens meanwhile.
@@ -482,12 +491,16 @@ impl World {
         for member in &mut self.members {
             member.online = true;
         }
-        for number in 0..self.members.len() {
-            if self.members[number].ended {
-                self.restart_member(number);
+        self.relay.mischief = false;
+        // Whoever came to a room with a key before its host tries again.
+        for _ in 0..HEAL_PARTS {
+            for number in 0..self.members.len() {
+                if self.members[number].ended {
+                    self.restart_member(number);
+                }
             }
+            self.pass(HEAL / HEAL_PARTS);
         }
-        self.pass(HEAL);
     }
 
     fn everybody_hears_everybody(&mut self) {

@@ -120,9 +120,9 @@ impl Keyring {
         let Some(member) = self.members.get_mut(&source) else {
             return false;
         };
-        if let Some(verified) = &mut member.verified {
-            verified.miss(now);
-            let ask = verified.ask.map(|(at, _)| at);
+        if member.verified.is_some() {
+            member.miss(now);
+            let ask = member.ask.map(|(at, _)| at);
             self.wakeup = [self.wakeup, ask].into_iter().flatten().min();
             true
         } else {

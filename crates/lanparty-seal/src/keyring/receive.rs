@@ -84,6 +84,7 @@ impl Keyring {
         let Some(member) = self.members.get_mut(&from) else {
             return Err(Unbelievable::Stranger);
         };
+        let mut missing = false;
         let verified = match &mut member.verified {
             Some(verified) if announce.number < verified.number => return Err(Unbelievable::Old),
             Some(verified) => {
@@ -101,11 +102,15 @@ impl Keyring {
                 if !verified.entitled {
                     self.step_at.get_or_insert(now + JOIN_BATCH);
                 }
-                verified.miss(now);
+                member.ask = None;
+                missing = true;
                 verified
             }
         };
         verified.announce_due |= announce.ask;
+        if missing {
+            member.miss(now);
+        }
         Ok(())
     }
 
@@ -118,9 +123,7 @@ impl Keyring {
         let secret = self.open_letter(from, KEY_LETTER, key.epoch.get(), &key.sealed)?;
         if let Some(member) = self.members.get_mut(&from) {
             member.receiving.accept(key.epoch, secret);
-            if let Some(verified) = &mut member.verified {
-                verified.ask = None;
-            }
+            member.ask = None;
         }
         self.may_release = true;
         Ok(())
@@ -194,6 +197,10 @@ impl Keyring {
             return Err(Unbelievable::Proof);
         }
         verified.heartbeat = heartbeat.counter;
+        if self.own_roster.is_some() && heartbeat.roster != roster {
+            // It may have got lost on its way.
+            verified.roster_given = 0;
+        }
         if agrees {
             verified.disagreements = 0;
             if std::mem::take(&mut verified.told_split) {
@@ -205,6 +212,9 @@ impl Keyring {
                 verified.told_split = true;
                 self.events.push_back(KeyEvent::Split(from));
             }
+        }
+        if heartbeat.generation > member.receiving.floor() {
+            member.miss(now);
         }
         Ok(())
     }

@@ -50,7 +50,14 @@ impl Keyring {
         let member = self.members.get_mut(&peer)?;
         let to = member.id();
         let generation = member.receiving.floor() + 1;
+        let asks = !member.removed && member.asks(now);
+        if asks && member.verified.is_none() {
+            return Some(self.announce(true));
+        }
         let verified = member.trusted_mut()?;
+        if asks {
+            return Some(Body::Request(Request { generation }));
+        }
         if std::mem::take(&mut verified.announce_due) {
             return Some(self.announce(false));
         }
@@ -79,9 +86,6 @@ impl Keyring {
             let epoch = Epoch::new(0);
             let sealed = self.letter(ROTATION_LETTER, epoch, &next, to, address, rng)?;
             return Some(Body::Rotation(Rotation { sealed }));
-        }
-        if verified.asks(now) {
-            return Some(Body::Request(Request { generation }));
         }
         None
     }
@@ -134,6 +138,7 @@ impl Keyring {
         let (roster_version, roster) = self.roster_state();
         let mut heartbeat = Heartbeat {
             counter: self.heartbeat,
+            generation: self.sending.newest_generation(),
             roster_version,
             roster,
             members: self.members_hash(),

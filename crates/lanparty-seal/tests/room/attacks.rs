@@ -187,6 +187,31 @@ fn whoever_the_host_kicked_reads_nothing_more() {
 }
 
 #[test]
+fn a_newcomer_reads_nothing_from_before_it_came() {
+    let mut party = Party::of(2);
+    let before: Vec<_> = [1, 2]
+        .map(|id| party.seal(peer(id), b"before Carol"))
+        .into();
+    let carol = party.join(Role::Client, KEY);
+    party.pass(SECOND);
+    for sealed in &before {
+        assert_eq!(party.open(carol, sealed), Err(DropReason::NoKey));
+    }
+    party.converses().unwrap();
+}
+
+#[test]
+fn who_left_reads_nothing_two_seconds_later() {
+    let mut party = Party::of(3);
+    let mut gone = party.leave(peer(3), false);
+    party.pass(2 * SECOND);
+    let sealed = party.seal(peer(1), b"after Carol");
+    let now = party.now;
+    assert_eq!(party.open(peer(2), &sealed), Ok(Opened::Frame));
+    assert_ne!(gone.open(&sealed, now), Ok(Opened::Frame));
+}
+
+#[test]
 fn a_banned_identity_is_out_in_every_session() {
     let mut party = Party::new();
     let host = party.join(Role::Gateway, KEY);
