@@ -1,8 +1,6 @@
 //! What a stranger or a bug may do to one connection, and must not do to the
 //! others.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use quinn_proto::{Dir, StreamId};
 
@@ -85,7 +83,7 @@ fn a12_every_stream_opened_and_full_of_gaps_costs_a_bounded_amount_of_memory() {
             write_with_gaps(raw, &mut pair, stream, &small, 60);
         }
     }
-    pair.settle(Duration::from_millis(50));
+    pair.settle(std::time::Duration::from_millis(50));
     let grown = resident().saturating_sub(before);
     assert!(
         grown < CLIENTS * BUDGET,
