@@ -88,6 +88,11 @@ pub(crate) struct JoinArgs {
     /// of making it a private one, in which other computers are seen.
     #[arg(long, env = "LANPARTY_KEEP_NETWORK_CATEGORY")]
     pub(crate) keep_network_category: bool,
+    /// Let the party reach the games of this computer through its firewall
+    /// while you play: pings, and TCP and UDP ports from 1024 up except those
+    /// of remote desktop and remote management.
+    #[arg(long, env = "LANPARTY_OPEN_FIREWALL")]
+    pub(crate) open_firewall: bool,
 }
 
 #[cfg(test)]

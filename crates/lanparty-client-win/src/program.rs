@@ -58,6 +58,7 @@ pub(crate) fn join(arguments: &JoinArgs, stop: Stop, console: Console) -> Result
     let options = Options {
         instance_id: arguments.tap_instance_id,
         keep_network_category: arguments.keep_network_category,
+        open_firewall: arguments.open_firewall,
         stop,
     };
     lanparty_player::join::<Windows>(&arguments.player, settings, options)

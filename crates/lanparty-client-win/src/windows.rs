@@ -35,6 +35,7 @@ const ADAPTER: &str = "softlan-vpn";
 pub(crate) struct Options {
     pub(crate) instance_id: Option<Guid>,
     pub(crate) keep_network_category: bool,
+    pub(crate) open_firewall: bool,
     pub(crate) stop: Stop,
 }
 
@@ -77,7 +78,15 @@ impl Platform for Windows {
             instance_id: options.instance_id,
             journal: journal.clone(),
         })?;
-        let side = TapSide::fence(tap.guid(), tap.name(), tap.index(), &journal)?;
+        let mut side = TapSide::fence(tap.guid(), tap.name(), tap.index(), &journal)?;
+        if options.open_firewall
+            && let Err(error) = side.open_firewall()
+        {
+            tracing::warn!(
+                %error,
+                "the firewall could not be opened; allow your game in Windows Defender Firewall"
+            );
+        }
         let windows = Self {
             side,
             name: tap.name().to_owned(),
