@@ -19,7 +19,7 @@ fn a_second_instance_is_refused_and_harms_nothing() {
             let arguments = evening.windows.arguments();
             let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
             let said = evening.windows.run(evening.node()?, &arguments)?;
-            refused(&said, STATE, &["running"])?;
+            refused(&said, STATE, &["already uses"])?;
             // One with a state directory of its own still finds the adapter taken.
             *arguments.last_mut().context("no arguments")? = "C:\\another";
             let said = evening.windows.run(evening.node()?, &arguments)?;

@@ -61,8 +61,6 @@ impl WindowsPlayer {
     pub fn arguments(&self) -> Vec<String> {
         let mut arguments = self.arguments.clone();
         arguments.extend(["--state-dir".to_owned(), self.state()]);
-        // Wine's Network List Manager calls a function that it does not have.
-        arguments.push("--keep-network-category".to_owned());
         arguments
     }
 
