@@ -1,8 +1,10 @@
 //! Between the transport and the core: events in, decisions and effects out.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::time::Instant;
 
 use bytes::Bytes;
+use lanparty_ctrl::CloseCode;
 use lanparty_obs::DropCounts;
 use lanparty_os::answer_socket::AnswerSocket;
 use lanparty_proto::overlay::Header;
@@ -76,10 +78,8 @@ impl Driver {
             }
         }
     }
-}
 
-impl App for Driver {
-    fn transport_event(&mut self, cx: &mut Context<'_>, event: Event) {
+    fn take(&mut self, cx: &mut Context<'_>, event: Event) {
         match event {
             Event::Connected {
                 conn,
@@ -122,6 +122,26 @@ impl App for Driver {
             }
         }
     }
+}
+
+impl App for Driver {
+    /// The core is written so that nothing from the wire makes it panic;
+    /// should it do so all the same, that costs one member its connection and
+    /// no room its members.
+    fn transport_event(&mut self, cx: &mut Context<'_>, event: Event) {
+        let conn = event.conn();
+        if contained(|| self.take(cx, event)).is_some() {
+            return;
+        }
+        tracing::error!("a bug ended a member's connection; please report the panic above");
+        let code = CloseCode::ProtocolError;
+        cx.transport
+            .close(cx.now, conn, code.into(), "a bug in the relay");
+        contained(|| {
+            self.core
+                .disconnected(Conn(conn.get()), Some(code.into()), cx.now);
+        });
+    }
 
     fn ready(&mut self, cx: &mut Context<'_>, ready: Ready) {
         match ready.token {
@@ -161,7 +181,7 @@ impl App for Driver {
                     code,
                     message,
                 } => {
-                    tracing::debug!(conn = conn.0, %code, message, "closing");
+                    tracing::debug!(conn = conn.0, %code, told = ?message, "closing");
                     cx.transport
                         .close(cx.now, ConnId::from(conn.0), code.into(), &message);
                 }
@@ -172,6 +192,11 @@ impl App for Driver {
     fn finished(&self) -> bool {
         self.core.is_drained()
     }
+}
+
+/// What `body` returns, unless it panics.
+fn contained<T>(body: impl FnOnce() -> T) -> Option<T> {
+    panic::catch_unwind(AssertUnwindSafe(body)).ok()
 }
 
 fn flow_key(header: &Header) -> FlowKey {
@@ -208,5 +233,23 @@ fn link(stats: ConnStats) -> LinkSnapshot {
         queue_bytes: u64::try_from(stats.queue_bytes).unwrap_or(u64::MAX),
         packets_lost: stats.packets_lost,
         drops: stats.drops,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a15_a_panic_in_the_core_is_contained_and_what_follows_runs() {
+        let mut handled = Vec::new();
+        for event in 0..3 {
+            let outcome = contained(|| {
+                assert_ne!(event, 1, "a bug");
+                handled.push(event);
+            });
+            assert_eq!(outcome.is_none(), event == 1);
+        }
+        assert_eq!(handled, [0, 2]);
     }
 }

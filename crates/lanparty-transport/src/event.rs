@@ -91,6 +91,19 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The connection that it happened on.
+    #[must_use]
+    pub const fn conn(&self) -> ConnId {
+        match self {
+            Self::Connected { conn, .. }
+            | Self::Control { conn, .. }
+            | Self::Datagram { conn, .. }
+            | Self::Closed { conn, .. } => *conn,
+        }
+    }
+}
+
 /// Why a connection ended or never came to be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CloseReason {

@@ -10,6 +10,7 @@
 )]
 
 mod command_line;
+mod exposure;
 mod member;
 mod relay;
 mod service;

@@ -45,34 +45,21 @@ impl Member {
         n: u8,
         resume: Option<ResumeToken>,
     ) -> Self {
-        let room: RoomCode = "ROOM1".parse().unwrap();
-        let room_id = RoomId::derive(&room, None);
-        let identity = MemberIdentity::derive(&DeviceSeed([n; 32]), &room_id.0).unwrap();
-        let role = Role::Client;
-        let mac = Some(mac(n));
-        let mut key_card = KeyCard {
-            identity: identity.identity().0,
-            public_key: identity.public_key(),
-            x25519: [n; 32],
-            session: [n; 16],
-            signature: [0; 64],
-        };
-        key_card.signature = identity.sign(&key_card.signed_bytes(mac, role));
-        let hello = Hello {
-            version: PROTOCOL_VERSION,
-            features: Features::default(),
-            role,
-            room,
-            create: false,
-            create_token: None,
-            mac,
-            name: format!("player {n}").parse().unwrap(),
-            datagram_budget: 1_162,
-            agent: "test 0".parse().unwrap(),
-            key_card,
-            admission: None,
-            resume,
-        };
+        let (identity, hello) = greeting(n, resume);
+        let mut member = Self::dial(trust, relay, identity);
+        let hello = encode(&Message::Hello(Box::new(hello)));
+        member.transport.send_control(member.conn, hello).unwrap();
+        member
+    }
+
+    /// Connects and says nothing.
+    pub(crate) fn connect(home: &Home, relay: SocketAddr) -> Self {
+        let certificate = fs::read(home.certificate()).unwrap();
+        let trust = ServerTrust::Certificates(vec![certificate.into()]);
+        Self::dial(trust, relay, greeting(9, None).0)
+    }
+
+    fn dial(trust: ServerTrust, relay: SocketAddr, identity: MemberIdentity) -> Self {
         let mut transport = Transport::client(ClientOptions {
             identity,
             trust,
@@ -82,9 +69,6 @@ impl Member {
         .unwrap();
         let conn = transport
             .connect(Instant::now(), relay, "lanparty-relay.local")
-            .unwrap();
-        transport
-            .send_control(conn, encode(&Message::Hello(Box::new(hello))))
             .unwrap();
         Self {
             transport,
@@ -128,11 +112,59 @@ impl Member {
         })
     }
 
+    /// Says bytes on the control stream that need not be a message.
+    pub(crate) fn say(&mut self, body: &[u8]) {
+        let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+        let bytes = [&length, body].concat();
+        self.transport
+            .send_control(self.conn, bytes.into())
+            .unwrap();
+    }
+
+    pub(crate) fn leave(&mut self, words: &str) {
+        let now = Instant::now();
+        self.transport.close(now, self.conn, 0, words);
+        self.transport.flush(now);
+    }
+
     pub(crate) fn send(&mut self, datagram: Vec<u8>) {
         let key = FlowKey::default();
         self.transport
             .send_datagram(Instant::now(), self.conn, key, datagram.into());
     }
+}
+
+/// Who the member with this number is, and how it says Hello.
+pub(crate) fn greeting(n: u8, resume: Option<ResumeToken>) -> (MemberIdentity, Hello) {
+    let room: RoomCode = "ROOM1".parse().unwrap();
+    let room_id = RoomId::derive(&room, None);
+    let identity = MemberIdentity::derive(&DeviceSeed([n; 32]), &room_id.0).unwrap();
+    let role = Role::Client;
+    let mac = Some(mac(n));
+    let mut key_card = KeyCard {
+        identity: identity.identity().0,
+        public_key: identity.public_key(),
+        x25519: [n; 32],
+        session: [n; 16],
+        signature: [0; 64],
+    };
+    key_card.signature = identity.sign(&key_card.signed_bytes(mac, role));
+    let hello = Hello {
+        version: PROTOCOL_VERSION,
+        features: Features::default(),
+        role,
+        room,
+        create: false,
+        create_token: None,
+        mac,
+        name: format!("player {n}").parse().unwrap(),
+        datagram_budget: 1_162,
+        agent: "test 0".parse().unwrap(),
+        key_card,
+        admission: None,
+        resume,
+    };
+    (identity, hello)
 }
 
 /// Turns all members until there is an answer.

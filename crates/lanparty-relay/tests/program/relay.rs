@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_lanparty-relay");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_lanparty-relay");
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) struct Relay {
@@ -70,7 +70,7 @@ impl Relay {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let (sender, log) = sync_channel(1_000);
+        let (sender, log) = sync_channel(10_000);
         let stderr = BufReader::new(process.stderr.take().unwrap());
         thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
@@ -100,6 +100,23 @@ impl Relay {
                 return line;
             }
         }
+    }
+
+    /// Every line of the log up to the one that has this in it.
+    pub(crate) fn logged_until(&self, part: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            let line = self.log.recv_timeout(PATIENCE).expect("the relay logs it");
+            let is_last = line.contains(part);
+            lines.push(line);
+            if is_last {
+                return lines;
+            }
+        }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
