@@ -375,7 +375,7 @@ fn a_hello_that_cannot_be_accepted_is_refused_in_words() {
         greet(
             "another's key card",
             CloseCode::NotAdmitted,
-            "another certificate",
+            "did not admit",
             &|_| hello(&other, |_| ()),
         )?;
         check_refusals(&greetings)?;
