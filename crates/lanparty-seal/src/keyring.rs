@@ -192,7 +192,7 @@ impl Keyring {
         self.forget(info.peer);
         let id = MemberId::of(&info.key_card);
         let floor = self.departed.get(&id).map_or(0, |(floor, _)| *floor);
-        let mut member = Member::new(info.clone(), floor, now);
+        let mut member = Member::new(info.clone(), floor, self.sending.sealed(), now);
         member.removed = self.roster.as_ref().is_some_and(|r| r.removes(id));
         if member.removed {
             self.events.push_back(KeyEvent::Removed(info.peer));

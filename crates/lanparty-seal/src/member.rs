@@ -35,6 +35,8 @@ impl MemberId {
 pub(crate) struct Member {
     pub(crate) info: PeerInfo,
     pub(crate) listed: Instant,
+    /// Frames that we had sealed before it came.
+    pub(crate) came_after: u64,
     pub(crate) told_unverified: bool,
     pub(crate) removed: bool,
     pub(crate) verified: Option<Verified>,
@@ -82,10 +84,11 @@ impl Verified {
 }
 
 impl Member {
-    pub(crate) fn new(info: PeerInfo, floor: u64, now: Instant) -> Self {
+    pub(crate) fn new(info: PeerInfo, floor: u64, came_after: u64, now: Instant) -> Self {
         Self {
             info,
             listed: now,
+            came_after,
             told_unverified: false,
             removed: false,
             verified: None,

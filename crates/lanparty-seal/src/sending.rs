@@ -25,8 +25,8 @@ pub(crate) struct Sending {
     key: FrameKey,
     counter: u64,
     since: Instant,
-    /// When this epoch's first frame was sealed.
-    first_frame: Option<Instant>,
+    /// Frames of the session before this epoch.
+    before: u64,
     next: Option<Next>,
 }
 
@@ -45,7 +45,7 @@ impl Sending {
             chain,
             counter: 0,
             since: now,
-            first_frame: None,
+            before: 0,
             next: None,
         }
     }
@@ -121,10 +121,15 @@ impl Sending {
         }
     }
 
-    /// Whether nothing was sealed in this epoch before that time, so that a
-    /// member which has been in the room since then may have its secret.
-    pub(crate) fn is_open_to_who_came(&self, listed: Instant) -> bool {
-        self.first_frame.is_none_or(|first| listed <= first)
+    /// Frames of the session so far.
+    pub(crate) const fn sealed(&self) -> u64 {
+        self.before + self.counter
+    }
+
+    /// Whether nothing was sealed in this epoch before a member came, which
+    /// was when `sealed` frames had been, so that it may have the secret.
+    pub(crate) const fn is_open_to_who_came(&self, sealed: u64) -> bool {
+        sealed <= self.before
     }
 
     /// Encrypts the payload of `frame` in place; returns what goes before the
@@ -149,7 +154,6 @@ impl Sending {
             counter: self.counter,
         };
         self.counter += 1;
-        self.first_frame.get_or_insert(now);
         let (ethernet, payload) = frame
             .split_first_chunk_mut::<{ ethernet::HEADER_LEN }>()
             .ok_or(SealError)?;
@@ -170,9 +174,9 @@ impl Sending {
     fn switch(&mut self, chain: Chain, now: Instant) {
         self.key = chain.frame_key();
         self.chain = chain;
+        self.before += self.counter;
         self.counter = 0;
         self.since = now;
-        self.first_frame = None;
     }
 
     #[cfg(test)]

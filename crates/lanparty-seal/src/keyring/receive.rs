@@ -98,7 +98,7 @@ impl Keyring {
                 }
                 self.changed = now;
                 let verified = unproven.insert(Verified::new(announce.number, announce.x25519));
-                verified.entitled = self.sending.is_open_to_who_came(member.listed);
+                verified.entitled = self.sending.is_open_to_who_came(member.came_after);
                 if !verified.entitled {
                     self.step_at.get_or_insert(now + JOIN_BATCH);
                 }
