@@ -296,6 +296,61 @@ fn every_source_file_says_what_it_is_for() {
     }
 }
 
+/// Who is trusted is decided in one file, and nothing switches that off.
+#[test]
+fn a19_certificates_are_verified_in_one_place() {
+    const VERIFIERS: &str = "crates/lanparty-transport/src/verify.rs";
+    for (name, text) in sources() {
+        let implements = ["impl ServerCertVerifier for", "impl ClientCertVerifier for"]
+            .iter()
+            .any(|words| text.contains(words));
+        assert!(
+            !implements || name == VERIFIERS,
+            "{name} verifies certificates on its own; see {VERIFIERS}"
+        );
+        let replaces = text.contains("with_custom_certificate_verifier")
+            || text.contains("set_certificate_verifier");
+        assert!(
+            !replaces || name == "crates/lanparty-transport/src/tls.rs",
+            "{name} chooses a verifier on its own"
+        );
+    }
+}
+
+/// A relay answers; whoever could make it dial would have a proxy into its
+/// network.
+#[test]
+fn a20_the_relay_never_dials() {
+    const DIALS: [&str; 6] = [
+        "TcpStream",
+        "UdpSocket",
+        "UnixStream",
+        "Transport::client",
+        ".connect(",
+        "ToSocketAddrs",
+    ];
+    for (name, text) in sources() {
+        let is_relay = name.starts_with("crates/lanparty-relay/src/")
+            || name.starts_with("crates/lanparty-relay-core/src/");
+        if !is_relay {
+            continue;
+        }
+        for dial in DIALS {
+            assert!(!text.contains(dial), "{name} uses {dial}");
+        }
+    }
+}
+
+/// Panics are contained by unwinding.
+#[test]
+fn a15_no_profile_aborts_on_a_panic() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let aborts = manifest
+        .lines()
+        .any(|line| line.trim_start().starts_with("panic") && line.contains("abort"));
+    assert!(!aborts, "a profile in Cargo.toml aborts on a panic");
+}
+
 #[test]
 fn the_documents_name_every_crate() {
     let architecture = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
