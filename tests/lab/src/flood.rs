@@ -15,6 +15,7 @@ use lanparty_proto::tls::ALPN;
 use quinn_proto::crypto::rustls::QuicClientConfig;
 use quinn_proto::{ClientConfig, Endpoint, EndpointConfig};
 
+use crate::forged::checksum;
 use crate::node::Node;
 use crate::packet::RawSocket;
 use crate::wait;
@@ -81,7 +82,7 @@ impl Spoofer {
         header.extend([0, 0, 0x40, 0, 64, UDP, 0, 0]);
         header.extend(source.octets());
         header.extend(self.target.octets());
-        let sum = internet_checksum(&header).to_be_bytes();
+        let sum = checksum(&header);
         header.splice(10..12, sum);
         frame.extend(header);
         frame.extend(source_port.to_be_bytes());
@@ -171,11 +172,14 @@ pub fn initials(count: usize) -> Result<Vec<Vec<u8>>> {
         .collect()
 }
 
-/// Datagrams that are no handshake, by what they try: each kind as one list.
+/// Datagrams of one kind, and what they try.
+pub type Kind = (&'static str, Vec<Vec<u8>>);
+
+/// Datagrams that are no handshake.
 ///
 /// # Errors
 /// When the system has no randomness.
-pub fn nonsense() -> Result<Vec<(&'static str, Vec<Vec<u8>>)>> {
+pub fn nonsense() -> Result<Vec<Kind>> {
     let noise = |length: usize, first: &[u8]| -> Result<Vec<u8>> {
         let mut bytes = vec![0; length];
         rand::fill(&mut bytes).ok().context("no randomness")?;
@@ -203,18 +207,4 @@ pub fn nonsense() -> Result<Vec<(&'static str, Vec<Vec<u8>>)>> {
         ("noise", some(500, &[])?),
         ("one byte", some(1, &[])?),
     ])
-}
-
-fn internet_checksum(bytes: &[u8]) -> u16 {
-    let sum: u32 = bytes
-        .chunks(2)
-        .map(|pair| match pair {
-            [high, low] => u32::from(u16::from_be_bytes([*high, *low])),
-            [high] => u32::from(*high) << 8,
-            _ => 0,
-        })
-        .sum();
-    let folded = (sum & 0xFFFF) + (sum >> 16);
-    let folded = (folded & 0xFFFF) + (folded >> 16);
-    !u16::try_from(folded).unwrap_or_default()
 }

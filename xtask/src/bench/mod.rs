@@ -3,6 +3,7 @@
 //! Absolute figures say more about the machine than about the programs; only
 //! ratios from one run are worth comparing.
 
+mod flood;
 mod hostile;
 mod memory;
 mod tunnel;
@@ -43,6 +44,8 @@ pub(crate) struct Arguments {
 enum Part {
     /// Throughput, latency and CPU: sealed, in clear, and OpenVPN
     Tunnel,
+    /// A room while strangers begin thousands of handshakes a second
+    Flood,
     /// A room while one member does its worst
     Hostile,
     /// The relay's memory for each idle member, and while members come and go
@@ -53,6 +56,8 @@ enum Part {
 struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     tunnel: Option<tunnel::Report>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flood: Option<flood::Report>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     hostile: Vec<hostile::Outcome>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,6 +91,10 @@ fn inside(arguments: &Arguments) -> Result<ExitCode> {
     if wanted(Part::Tunnel) {
         report.tunnel = Some(tunnel::measure(arguments)?);
     }
+    if wanted(Part::Flood) {
+        eprintln!("a flood of handshakes");
+        report.flood = Some(flood::measure()?);
+    }
     if wanted(Part::Hostile) {
         report.hostile = hostile::measure()?;
     }
@@ -105,6 +114,7 @@ fn inside(arguments: &Arguments) -> Result<ExitCode> {
 fn print_tables(report: &Report) {
     let tables = [
         report.tunnel.as_ref().map(tunnel::Report::rows),
+        report.flood.as_ref().map(flood::Report::rows),
         (!report.hostile.is_empty()).then(|| hostile::rows(&report.hostile)),
         report.memory.as_ref().map(memory::Report::rows),
     ];
