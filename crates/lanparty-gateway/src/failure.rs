@@ -34,6 +34,8 @@ pub(crate) enum Failure {
     OtherRoom { own: RoomCode },
     #[error("this gateway has no room of its own whose key it could replace; --new-room makes one")]
     NoOwnRoom,
+    #[error("the room is moving to a new key already; try again in a moment")]
+    Moving,
     #[error("{} holds no room; delete it to make a new one, with a new invite", path.display())]
     RoomFile { path: PathBuf },
     #[error("{} holds no list of members; delete it to begin with an empty one", path.display())]
@@ -112,9 +114,11 @@ impl Failure {
             Self::Ended(end) => end.exit_code(),
             Self::SecondGateway { .. } => CloseCode::LoopDetected.exit_code(),
             Self::Answer(_) => ExitCode::VersionMismatch,
-            Self::Identity(_) | Self::Transport(_) | Self::System(..) | Self::Refused(_) => {
-                ExitCode::Failure
-            }
+            Self::Identity(_)
+            | Self::Transport(_)
+            | Self::System(..)
+            | Self::Refused(_)
+            | Self::Moving => ExitCode::Failure,
         }
     }
 }

@@ -163,7 +163,8 @@ impl Hosting {
         if *command == Request::Peers {
             return Answer::Peers(Box::new(self.peers(session, &present, at)));
         }
-        if matches!(command, Request::Kick { .. }) && !session.is_joined() {
+        let needs_relay = matches!(command, Request::Kick { .. } | Request::RotateKey);
+        if needs_relay && !session.is_joined() {
             return Answer::Refused("the relay cannot be reached just now; try again".to_owned());
         }
         if *command == Request::RotateKey {
@@ -189,8 +190,11 @@ impl Hosting {
     /// get a moment for it. Nobody who comes later does: a friend who was away
     /// cannot be told from a banned holder of the invite with a new identity.
     fn rotate(&mut self, session: &mut Session, now: Instant) -> Result<(), Failure> {
-        if !self.own || self.moving.is_some() {
+        if !self.own {
             return Err(Failure::NoOwnRoom);
+        }
+        if self.moving.is_some() {
+            return Err(Failure::Moving);
         }
         let next = room::rotate(&self.directory, &mut self.rng)?;
         invite::rekey(&self.directory, &next.key)?;

@@ -276,6 +276,16 @@ impl FromArgMatches for MemberArgs {
         let in_sight = typed("pasted") || typed("invite");
         let mut flags = Flags::from_arg_matches(matches)?;
 
+        if let Some(text) = &flags.pasted
+            && !text.text().contains(['/', '#'])
+        {
+            // Said without repeating it: it may be a part of an invite.
+            return Err(clap::Error::raw(
+                ErrorKind::InvalidSubcommand,
+                "there is no such command, and an invite begins with lanparty://\n",
+            ));
+        }
+
         let conflict = |message: String| clap::Error::raw(ErrorKind::ArgumentConflict, message);
         let typed_invites = INVITED.into_iter().filter(|name| typed(name)).count();
         let typed_flag = SPELT_OUT.into_iter().find(|(name, _)| typed(name));

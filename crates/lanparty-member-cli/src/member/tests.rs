@@ -138,6 +138,12 @@ fn an_invite_that_was_damaged_is_explained_and_not_repeated() {
 }
 
 #[test]
+fn a_mistyped_command_is_not_taken_for_an_invite() {
+    let error = parse(&["statu"]).unwrap_err().to_string();
+    assert!(error.contains("no such command"), "{error}");
+}
+
+#[test]
 fn a_key_file_makes_the_long_form_a_keyed_one() {
     let (_directory, file) = in_file(&format!("{}\n", "c3".repeat(32)));
     let entry = spelt_out(&["--room-key-file", &file]).unwrap().entry();
