@@ -37,10 +37,7 @@ enum Account {
 /// # Errors
 /// When there is no such place or it cannot be made.
 pub fn open(program: &str, chosen: Option<&Path>) -> Result<PathBuf, StateDirError> {
-    let path = locate(program, chosen, account()?, &|name| std::env::var_os(name))
-        .ok_or(StateDirError::NoHome)?;
-    private_file::create_directory(&path)?;
-    Ok(path)
+    make(program, chosen, account()?)
 }
 
 /// As [`open`], of services, whoever runs this program: for what an
@@ -49,9 +46,17 @@ pub fn open(program: &str, chosen: Option<&Path>) -> Result<PathBuf, StateDirErr
 /// # Errors
 /// As [`open`].
 pub fn open_for_system(program: &str, chosen: Option<&Path>) -> Result<PathBuf, StateDirError> {
-    let environment = |name: &str| std::env::var_os(name);
-    let path = locate(program, chosen, Account::System, &environment);
+    make(program, chosen, Account::System)
+}
+
+fn make(program: &str, chosen: Option<&Path>, account: Account) -> Result<PathBuf, StateDirError> {
+    let path = locate(program, chosen, account, &|name| std::env::var_os(name));
     let path = path.ok_or(StateDirError::NoHome)?;
+    // Where anybody may make directories, as in ProgramData, a stranger's one
+    // around ours could be used to put another in its place.
+    if let Some(ours) = path.parent().filter(|_| chosen.is_none()) {
+        private_file::create_directory(ours)?;
+    }
     private_file::create_directory(&path)?;
     Ok(path)
 }

@@ -6,6 +6,13 @@ use std::path::PathBuf;
 use super::machine::{Machine, MachineError};
 use super::undo::Undo;
 
+/// Who may undo anything.
+const MASTER: &str = if cfg!(windows) {
+    "an administrator"
+} else {
+    "root"
+};
+
 #[derive(Debug, Default)]
 pub struct Report {
     /// What was undone, as "remove the route to ...".
@@ -73,7 +80,10 @@ impl fmt::Display for Report {
             )?;
         }
         for (undo, error) in &self.failed {
-            writeln!(f, "could not {undo}: {error}; run cleanup again as root")?;
+            writeln!(
+                f,
+                "could not {undo}: {error}; run cleanup again as {MASTER}"
+            )?;
         }
         if let Some(path) = &self.moved_aside {
             writeln!(f, "the journal was damaged and is now {}", path.display())?;

@@ -149,3 +149,48 @@ impl fmt::Display for IpValue {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Undo;
+
+    /// As version 0.1.0 wrote them, which every later version has to undo.
+    const WRITTEN: [&str; 4] = [
+        r#"{"kind":"remove","object":{"ip_route":{"destination":{"address":"203.0.113.5","length":32},"next_hop":"192.168.1.1","interface":4,"luid":1689399632855040,"metric":0}}}"#,
+        r#"{"kind":"restore","interface":{"name":"Ethernet 2","index":77},"setting":{"ip":{"adapter":"{0000004D-0000-0000-0000-4E6574446576}","family":"v4","value":"metric"}},"old":"automatic","ours":"1"}"#,
+        r#"{"kind":"restore","interface":{"name":"Ethernet 2","index":77},"setting":{"network_address":{"adapter":"{0000004D-0000-0000-0000-4E6574446576}"}},"old":"","ours":"02005E100001"}"#,
+        r#"{"kind":"restore","interface":{"name":"Ethernet 2","index":77},"setting":{"category":{"adapter":"{0000004D-0000-0000-0000-4E6574446576}"}},"old":"public","ours":"private"}"#,
+    ];
+
+    #[test]
+    fn what_a_former_version_recorded_is_understood_word_for_word() {
+        for written in WRITTEN {
+            let undo: Undo = serde_json::from_str(written).unwrap();
+            assert_eq!(serde_json::to_string(&undo).unwrap(), written);
+        }
+    }
+
+    #[test]
+    fn what_is_gone_needs_no_undoing() {
+        let adapter = Guid(7);
+        let interface = Interface {
+            name: "gone".to_owned(),
+            index: u32::MAX,
+        };
+        let metric = Setting::Ip {
+            adapter,
+            family: Family::V4,
+            value: IpValue::Metric,
+        };
+        for setting in [metric, Setting::NetworkAddress { adapter }] {
+            let found = WindowsMachine.setting(&interface, &setting).unwrap();
+            assert_eq!(found, None);
+        }
+        let address = Object::Address {
+            interface,
+            prefix: "10.0.0.1/24".parse().unwrap(),
+        };
+        assert!(!WindowsMachine.remove(&address).unwrap());
+    }
+}
