@@ -11,8 +11,12 @@ use serde_json::Value;
 const SOON: Duration = Duration::from_secs(20);
 
 fn party(players: Vec<&'static str>, gateway: &[&str]) -> Result<Party> {
+    party_in(true, players, gateway)
+}
+
+fn party_in(keyed: bool, players: Vec<&'static str>, gateway: &[&str]) -> Result<Party> {
     let mut party = Party::build(PartyOptions {
-        keyed: true,
+        keyed,
         players,
         gateway_arguments: gateway.iter().map(|text| (*text).to_owned()).collect(),
         ..PartyOptions::default()
@@ -139,6 +143,25 @@ fn a_newcomer_waits_until_the_host_approves() {
         // Whoever was approved needs it once.
         alice.interrupt()?;
         party.start_player(0)?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_room_without_a_key_has_the_same_commands_but_no_key_to_replace() {
+    sandbox::test(|| {
+        let mut party = party_in(false, vec!["alice"], &["--require-approval"])?;
+        let mut alice = knock(&party, 0)?;
+        wait_for_names(&party, "asking", &["alice"])?;
+        tell(&party, "approve alice")?;
+        alice.wait_for("joined room", SOON)?;
+        wait_for_names(&party, "members", &["alice"])?;
+        let error = tell(&party, "rotate-key").unwrap_err().to_string();
+        ensure!(error.contains("--new-room"), "{error}");
+        let said = tell(&party, "ban alice")?;
+        ensure!(said.contains("approval"), "{said}");
+        let status = alice.wait(SOON)?;
+        ensure!(status.code() == Some(10), "{status}\n{}", alice.log());
         Ok(())
     });
 }
