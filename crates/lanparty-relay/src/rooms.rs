@@ -58,7 +58,12 @@ fn write_room(out: &mut impl Write, room: &RoomSnapshot) -> io::Result<()> {
         Mode::Lan => "LAN",
         Mode::Players => "players only",
     };
-    writeln!(out, "\n{}  {mode}, adapter MTU {}", room.room, room.tap_mtu)?;
+    let kind = if room.keyed { "with a key" } else { "open" };
+    writeln!(
+        out,
+        "\n{}  {kind}, {mode}, adapter MTU {}",
+        room.room, room.tap_mtu
+    )?;
     writeln!(
         out,
         "  {:>5}  {:7}  {:17}  {:>9}  {:>9}  {:>9}  {:>8}  name",

@@ -1,15 +1,21 @@
 //! Who belongs to a room with a key, over real connections.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
 use lanparty_ctrl::{CloseCode, Hello, Message, Reject, Role, RoomId, Sealed, SealedBody};
-use lanparty_lab::party::RELAY;
-use lanparty_lab::{Party, PartyOptions, RawMember, sandbox, wait};
+use lanparty_lab::party::{HOST1, RELAY, file};
+use lanparty_lab::{Party, PartyOptions, RawMember, sandbox, traffic, wait};
 use lanparty_net::Invite;
 use lanparty_proto::MacAddr;
 use lanparty_proto::overlay::{Header, Hint, Kind};
 use lanparty_seal::RoomKey;
 
 use crate::mallory::MAC;
+
+const SOON: Duration = Duration::from_secs(10);
 
 struct Stage {
     party: Party,
@@ -43,11 +49,7 @@ impl Stage {
 
 fn refusal(member: &RawMember, hello: Hello) -> Result<Reject> {
     member.say(&Message::Hello(Box::new(hello)));
-    wait::until(
-        "the relay's refusal",
-        std::time::Duration::from_secs(5),
-        || member.reject(),
-    )
+    wait::until("the relay's refusal", SOON, || member.reject())
 }
 
 /// The proof of somebody who holds the key, taken by somebody who does not.
@@ -123,14 +125,13 @@ fn a_member_that_seals_nothing_reaches_nobody_and_disturbs_nobody() {
             let count = rooms.pointer(&format!("/rooms/0/drops/{reason}"));
             Ok(count.and_then(serde_json::Value::as_u64).unwrap_or(0))
         };
-        let patience = std::time::Duration::from_secs(5);
-        wait::until("clear frames to be refused", patience, || {
+        wait::until("clear frames to be refused", SOON, || {
             drops("clear_in_sealed_room")
                 .ok()
                 .filter(|count| *count == 20)
         })?;
         let bob = &stage.party.players[1];
-        wait::until("bob to have no key for them", patience, || {
+        wait::until("bob to have no key for them", SOON, || {
             let status = bob.status().ok()?;
             let count = status.pointer("/drops/no_key")?.as_u64()?;
             (count > 0).then_some(())
@@ -138,7 +139,7 @@ fn a_member_that_seals_nothing_reaches_nobody_and_disturbs_nobody() {
         let peers = stage.party.rooms()?;
         let members = peers.pointer("/rooms/0/members").and_then(|m| m.as_array());
         ensure!(members.is_some_and(|members| members.len() == 3), "{peers}");
-        lanparty_lab::traffic::udp(
+        traffic::udp(
             &stage.party.host1,
             &bob.node,
             (bob.address()?, 7500).into(),
@@ -149,5 +150,89 @@ fn a_member_that_seals_nothing_reaches_nobody_and_disturbs_nobody() {
             ensure!(arrived == 10, "{arrived} of 10");
             Ok(())
         })
+    });
+}
+
+/// Invariant I10 in a room with a key, and without the one that may open it:
+/// the relay remembers nothing, its members bring what it needs.
+#[test]
+fn players_find_their_keyed_room_again_after_a_restart_of_the_relay_also_without_the_gateway() {
+    sandbox::test(|| {
+        let mut party = Party::start(PartyOptions {
+            keyed: true,
+            ..PartyOptions::default()
+        })?;
+        let bob = party.players[1].address()?;
+        traffic::ping(&party.players[0].node, bob.into(), 2)?;
+        party.gateway.as_mut().context("no gateway")?.interrupt()?;
+        party.relay.as_mut().context("no relay")?.kill()?;
+        party.start_relay()?;
+        wait::until("frames between players", SOON, || {
+            traffic::ping(&party.players[0].node, bob.into(), 1).ok()
+        })?;
+        party.start_gateway()?;
+        wait::until("the LAN to answer again", SOON, || {
+            traffic::ping(&party.players[0].node, HOST1.into(), 1).ok()
+        })?;
+        Ok(())
+    });
+}
+
+/// The gateway with these arguments, and how it ended.
+fn refused_gateway(party: &mut Party, arguments: &[&str]) -> Result<String> {
+    party.options.gateway_arguments = arguments.iter().map(|&text| text.into()).collect();
+    match party.start_gateway() {
+        Ok(()) => anyhow::bail!("the relay let {arguments:?} open a room"),
+        Err(error) => Ok(format!("{error:#}")),
+    }
+}
+
+#[test]
+fn a_relay_that_asks_for_tokens_lets_their_holders_open_rooms_and_anybody_join() {
+    sandbox::test(|| {
+        let write = |name: &str, text: &str| -> Result<String> {
+            let path = file(name);
+            std::fs::write(&path, text)?;
+            std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+            Ok(path.to_string_lossy().into_owned())
+        };
+        let tokens = write("tokens", "# for the club\nhanded-out-by-hand-1\n")?;
+        let good = write("good", "handed-out-by-hand-1\n")?;
+        let bad = write("bad", "handed-out-by-hand-2\n")?;
+        let mut party = Party::build(PartyOptions {
+            keyed: true,
+            relay_arguments: ["--rooms", "token", "--room-tokens", &tokens]
+                .map(str::to_owned)
+                .to_vec(),
+            ..PartyOptions::default()
+        })?;
+        party.start_dnsmasq()?;
+        party.start_relay()?;
+        for arguments in [&[][..], &["--create-token-file", &bad]] {
+            let said = refused_gateway(&mut party, arguments)?;
+            ensure!(said.contains("token"), "{said}");
+        }
+        party.options.gateway_arguments = vec!["--create-token-file".to_owned(), good];
+        party.start_gateway()?;
+        party.start_player(0)?;
+        party.players[0].address()?;
+        traffic::ping(&party.players[0].node, HOST1.into(), 2)?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_relay_for_rooms_with_keys_refuses_others_in_words() {
+    sandbox::test(|| {
+        let mut party = Party::build(PartyOptions {
+            relay_arguments: vec!["--rooms".to_owned(), "keyed".to_owned()],
+            ..PartyOptions::default()
+        })?;
+        party.start_relay()?;
+        let said = refused_gateway(&mut party, &[])?;
+        ensure!(said.contains("rooms with a key"), "{said}");
+        party.options.keyed = true;
+        party.options.gateway_arguments.clear();
+        party.start_gateway()
     });
 }
