@@ -1,19 +1,27 @@
 //! What the socket may do to us.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::pair::{Pair, Setup};
 use crate::congestion::Congestion;
-use crate::{FlowKey, Hint, TransportLimits};
+use crate::{FlowKey, Hint, QueueLimits, TransportLimits};
 
 const COUNT: usize = 3_000;
+const PATIENT: Duration = Duration::from_secs(60);
 
-/// A window that every system's receive buffer holds: what is lost here, the
-/// socket under test has lost.
+/// A window that every system's receive buffer holds, and a queue that drops
+/// nothing for its age: what is lost here, the socket under test has lost.
 fn setup() -> Setup {
     Setup {
         client_limits: TransportLimits {
             congestion: Congestion::Fixed { window: 60_000 },
+            queue: QueueLimits {
+                target: PATIENT,
+                max_age: PATIENT,
+                ..QueueLimits::default()
+            },
             ..TransportLimits::default()
         },
         ..Setup::default()
