@@ -58,6 +58,7 @@ fn main() -> Result<()> {
     sessions(&write, &frames)?;
     journals(&write)?;
     windows(&write)?;
+    seal(&write)?;
     for (name, text) in [
         ("name", "relay.example.org"),
         ("name-port", "relay.example.org:4433"),
@@ -95,6 +96,82 @@ fn invites(write: Write<'_>) -> Result<()> {
         write("net_invite", name, invite.link().as_bytes())?;
     }
     write("net_invite", "cut", b"lanparty://relay.example/ROOM1")
+}
+
+/// Bodies of every type, and evenings of two members in the operations of
+/// `seal::room`.
+fn seal(write: Write<'_>) -> Result<()> {
+    for (name, kind, len) in [
+        ("announcement", 1, 134),
+        ("key", 2, 157),
+        ("request", 3, 9),
+        ("roster", 4, 75),
+        ("heartbeat", 5, 153),
+        ("rotation", 6, 149),
+    ] {
+        let mut body = vec![0; len];
+        body[0] = kind;
+        write("seal_body", name, &body)?;
+    }
+    let step = |operation: u8, bytes: &[u8]| {
+        let len = u16::try_from(bytes.len()).unwrap_or(0);
+        [&[operation][..], &len.to_be_bytes(), bytes].concat()
+    };
+    let (tell_again, seal, pass_on, wait, sleep, list_again) = (1, 2, 3, 4 + 8 * 5, 5 + 8 * 11, 6);
+    let evenings: [(&str, Vec<Vec<u8>>); 5] = [
+        (
+            "honest",
+            vec![step(seal, &[]), step(pass_on, &[0, 0, 0]), step(wait, &[])],
+        ),
+        (
+            "replayed",
+            vec![
+                step(seal, &[]),
+                step(pass_on, &[0, 0, 0]),
+                step(pass_on, &[0, 0, 0]),
+                step(tell_again, &[1, 0, 0]),
+                step(tell_again, &[2, 0, 0]),
+                step(pass_on, &[0, 0, 0]),
+            ],
+        ),
+        (
+            "listed-again",
+            vec![
+                step(seal, &[]),
+                step(list_again, &[]),
+                step(tell_again, &[0, 0, 0]),
+                step(tell_again, &[2, 0, 0]),
+                step(pass_on, &[0, 0, 0]),
+                step(wait, &[]),
+            ],
+        ),
+        (
+            "long",
+            vec![
+                step(seal, &[]),
+                step(sleep, &[]),
+                step(seal, &[]),
+                step(sleep, &[]),
+                step(pass_on, &[1, 0, 0]),
+                step(pass_on, &[0, 0, 0]),
+            ],
+        ),
+        (
+            "altered",
+            vec![
+                step(seal, &[]),
+                step(pass_on, &[0, 20, 1]),
+                step(tell_again, &[0, 50, 4]),
+                step(0, &[3, 0, 0, 0, 0, 0, 0, 0, 9]),
+                step(7, &[16; 60]),
+                step(wait, &[]),
+            ],
+        ),
+    ];
+    for (name, evening) in evenings {
+        write("seal_room", name, &evening.concat())?;
+    }
+    Ok(())
 }
 
 type Write<'a> = &'a dyn Fn(&str, &str, &[u8]) -> Result<()>;

@@ -18,6 +18,7 @@ pub mod offload;
 pub mod os;
 pub mod proto;
 pub mod relay_core;
+pub mod seal;
 pub mod windows;
 
 /// A target by the name of its wrapper and of its corpus directory.
@@ -42,6 +43,8 @@ pub const TARGETS: &[Target] = &[
     target("proto_fragment", proto::fragment),
     target("proto_overlay", proto::overlay),
     target("relay_core_room", relay_core::room),
+    target("seal_body", seal::body),
+    target("seal_room", seal::room),
     target("windows_adapters", windows::adapters),
     target("windows_descriptor", windows::descriptor),
     target("windows_driver", windows::driver),
