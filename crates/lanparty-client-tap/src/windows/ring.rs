@@ -129,6 +129,10 @@ mod tests {
     use std::collections::VecDeque;
     use std::rc::Rc;
 
+    use proptest::collection::vec;
+    use proptest::option;
+    use proptest::prelude::*;
+
     use super::*;
 
     /// A device that gives each frame to the oldest read, as the driver does.
@@ -285,5 +289,49 @@ mod tests {
         device.end(Err(io::ErrorKind::NotConnected.into()));
         ring.next(&device).unwrap_err();
         ring.fill().unwrap_err();
+    }
+
+    proptest! {
+        /// What the loop does: it takes a few frames whenever the event is set,
+        /// while the device brings more at any moment, in the middle too.
+        #[test]
+        fn whatever_the_interleaving_nobody_sleeps_while_a_frame_waits(
+            len in 1_usize..5,
+            turns in vec((0_usize..4, option::of(0_usize..3), 1_usize..4), 0..20),
+        ) {
+            let (mut ring, device) = ring(len);
+            let (mut sent, mut seen) = (0_u8, Vec::new());
+            let mut send = |count: usize| {
+                for _ in 0..count {
+                    // The driver keeps what nobody reads yet; here it is not sent.
+                    if !device.reads.borrow().is_empty() {
+                        device.bring(sent);
+                        sent += 1;
+                    }
+                }
+            };
+            for (before, late, budget) in turns {
+                send(before);
+                if !device.event.get() {
+                    prop_assert!(device.ended.borrow().is_empty());
+                    continue;
+                }
+                let mut handled = 0;
+                while let Some(frame) = frame(&mut ring, &device) {
+                    seen.push(frame);
+                    send(late.unwrap_or_default());
+                    ring.fill().unwrap();
+                    handled += 1;
+                    if handled == budget {
+                        device.set();
+                        break;
+                    }
+                }
+            }
+            while let Some(frame) = frame(&mut ring, &device) {
+                seen.push(frame);
+            }
+            prop_assert_eq!(seen, (0..sent).collect::<Vec<_>>());
+        }
     }
 }
