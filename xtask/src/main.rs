@@ -14,6 +14,7 @@ mod party;
 mod table;
 mod test;
 mod windows;
+mod windows_zip;
 
 use std::process::ExitCode;
 
@@ -39,6 +40,8 @@ enum Command {
     Test(test::Arguments),
     /// Set up the rig in which the Windows player is tested (needs root)
     Windows(windows::Arguments),
+    /// Make the zip that a Windows player downloads
+    WindowsZip(windows_zip::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -58,5 +61,6 @@ fn try_main() -> Result<ExitCode> {
         Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Windows(arguments) => windows::run(&arguments),
+        Command::WindowsZip(arguments) => windows_zip::run(&arguments),
     }
 }

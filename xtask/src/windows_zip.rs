@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, bail};
+use lanparty_lab::packages;
+use lanparty_lab::windows::cross_cargo;
 use serde_json::Value;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
@@ -25,7 +27,10 @@ const PACKAGE: &str = "lanparty-client-win";
 const TARGET: &str = "x86_64-pc-windows-gnu";
 /// Beside the dependencies' own: what the compilers put into every program.
 const RUNTIMES: [(&str, &str); 2] = [
-    ("Rust's standard library", "/usr/share/doc/rust-web-src/copyright"),
+    (
+        "Rust's standard library",
+        "/usr/share/doc/rust-web-src/copyright",
+    ),
     (
         "mingw-w64's runtime",
         "/usr/share/doc/mingw-w64-common/copyright",
@@ -35,17 +40,18 @@ const RUNTIMES: [(&str, &str); 2] = [
 const LICENCE_FILES: [&str; 5] = ["LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "NOTICE"];
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    packages::ensure(&[packages::WINDOWS])?;
     let program = build()?;
     refuse_foreign_paths(&program)?;
+    refuse_foreign_libraries(&program)?;
     let licences = third_party_licences()?;
     let root = workspace();
     let out = root.join(&arguments.out);
     fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
     let name = format!("softlan-vpn-windows-{}", env!("CARGO_PKG_VERSION"));
     let path = out.join(format!("{name}.zip"));
-    let read = |file: &str| {
-        fs::read(root.join(file)).with_context(|| format!("cannot read {file}"))
-    };
+    let read =
+        |file: &str| fs::read(root.join(file)).with_context(|| format!("cannot read {file}"));
     let files = [
         (format!("{PACKAGE}.exe"), fs::read(&program)?),
         ("windows.md".to_owned(), read("docs/windows.md")?),
@@ -65,25 +71,24 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 /// Builds the program as it is shipped.
 fn build() -> Result<PathBuf> {
-    let target = workspace().join("target/windows");
-    let mut command = Command::new("/usr/bin/cargo");
+    let mut command = cross_cargo("build");
     command
-        .args(["build", "--release", "--package", PACKAGE])
-        .args(["-Z", "build-std=std,panic_unwind", "--target", TARGET])
-        .current_dir(workspace())
-        .env_remove("RUSTUP_TOOLCHAIN")
-        .env_remove("CARGO")
-        .env("RUSTC_BOOTSTRAP", "1")
-        .env("RUSTC", "/usr/bin/rustc")
-        .env(
-            "CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER",
-            "x86_64-w64-mingw32-gcc",
-        )
-        .env("CARGO_TARGET_DIR", &target)
+        .args(["--release", "--package", PACKAGE])
         .env("CARGO_ENCODED_RUSTFLAGS", rust_flags()?.join("\u{1f}"))
         .env("CFLAGS_x86_64_pc_windows_gnu", c_flags()?.join(" "));
-    cargo::status(&mut command, "the build for Windows (see CONTRIBUTING.md)")?;
-    Ok(target.join(TARGET).join("release").join(format!("{PACKAGE}.exe")))
+    cargo::status(&mut command, "the build for Windows")?;
+    let release = workspace()
+        .join("target/windows")
+        .join(TARGET)
+        .join("release");
+    let name = format!("{PACKAGE}.exe");
+    // Debugging information is four fifths of the file.
+    let stripped = release.join("stripped").join(&name);
+    fs::create_dir_all(release.join("stripped"))?;
+    let mut strip = Command::new("x86_64-w64-mingw32-strip");
+    strip.arg("-o").arg(&stripped).arg(release.join(name));
+    cargo::status(&mut strip, "x86_64-w64-mingw32-strip")?;
+    Ok(stripped)
 }
 
 /// Where this machine keeps sources, and what a program calls these places.
@@ -110,7 +115,10 @@ fn sysroot() -> Result<PathBuf> {
 fn rust_flags() -> Result<Vec<String>> {
     let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
     for (place, name) in places()? {
-        for place in [fs::canonicalize(&place).unwrap_or_else(|_| place.clone()), place] {
+        for place in [
+            fs::canonicalize(&place).unwrap_or_else(|_| place.clone()),
+            place,
+        ] {
             flags.push(format!("--remap-path-prefix={}={name}", place.display()));
         }
     }
@@ -141,6 +149,24 @@ fn refuse_foreign_paths(program: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The compiler's own libraries are in the program: nobody has them beside it.
+fn refuse_foreign_libraries(program: &Path) -> Result<()> {
+    let bytes = fs::read(program)?;
+    for library in [
+        "libgcc_s_seh-1.dll",
+        "libwinpthread-1.dll",
+        "libstdc++-6.dll",
+    ] {
+        if bytes
+            .windows(library.len())
+            .any(|window| window == library.as_bytes())
+        {
+            bail!("the program needs {library}, which Windows does not have");
+        }
+    }
+    Ok(())
+}
+
 /// One text with the licences of everything that is in the program.
 fn third_party_licences() -> Result<String> {
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
@@ -151,7 +177,8 @@ fn third_party_licences() -> Result<String> {
         .context("cannot run cargo metadata")?;
     let metadata: Value = serde_json::from_slice(&output.stdout)
         .context("cargo metadata prints something else than JSON")?;
-    let mut text = String::from("The program contains works of these authors, under these licences.\n");
+    let mut text =
+        String::from("The program contains works of these authors, under these licences.\n");
     // Equal texts are printed once, below the names of all that they are for.
     let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for package in linked_packages(&metadata)? {
@@ -175,7 +202,12 @@ fn third_party_licences() -> Result<String> {
     text.push('\n');
     for (licence, packages) in texts {
         let line = "-".repeat(80);
-        let _ = write!(text, "\n{line}\n{}\n{line}\n\n{}\n", packages.join(", "), licence.trim());
+        let _ = write!(
+            text,
+            "\n{line}\n{}\n{line}\n\n{}\n",
+            packages.join(", "),
+            licence.trim()
+        );
     }
     Ok(text)
 }
@@ -199,29 +231,36 @@ fn linked_packages(metadata: &Value) -> Result<Vec<&Value>> {
         if !seen.insert(id.clone()) {
             continue;
         }
-        let dependencies = nodes.get(&id).map(|node| list(&node["deps"])).unwrap_or_default();
+        let dependencies = nodes
+            .get(&id)
+            .map(|node| list(&node["deps"]))
+            .unwrap_or_default();
         // Build scripts and tests are not in the program.
         let linked = dependencies.into_iter().filter(|dependency| {
             list(&dependency["dep_kinds"])
                 .iter()
                 .any(|kind| kind["kind"].is_null())
         });
-        waiting.extend(linked.filter_map(|dependency| Some(dependency["pkg"].as_str()?.to_owned())));
+        waiting
+            .extend(linked.filter_map(|dependency| Some(dependency["pkg"].as_str()?.to_owned())));
     }
     let foreign = |package: &&Value| {
-        !package["source"].is_null()
-            && package["id"].as_str().is_some_and(|id| seen.contains(id))
+        !package["source"].is_null() && package["id"].as_str().is_some_and(|id| seen.contains(id))
     };
     Ok(packages.iter().filter(foreign).collect())
 }
 
 fn licence_files(directory: &Path) -> Result<Vec<String>> {
-    let entries = fs::read_dir(directory)
-        .with_context(|| format!("cannot list {}", directory.display()))?;
+    let entries =
+        fs::read_dir(directory).with_context(|| format!("cannot list {}", directory.display()))?;
     let mut paths: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().to_uppercase();
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .to_uppercase();
             path.is_file() && LICENCE_FILES.iter().any(|start| name.starts_with(start))
         })
         .collect();
