@@ -58,7 +58,10 @@ pub(crate) enum ServiceCommand {
     /// Make the service leave the room.
     Stop,
     /// Stop the service and forget it and its flags.
-    Remove,
+    Remove {
+        #[command(flatten)]
+        state: StateArgs,
+    },
     /// What Windows runs.
     #[command(hide = true)]
     Run {
@@ -135,5 +138,37 @@ mod tests {
         };
         assert!(install.auto_start);
         assert!(Cli::try_parse_from(["lanparty-client-win", "service", "install"]).is_err());
+    }
+
+    /// Every flag and subcommand, as the program itself lists them.
+    fn words(command: &clap::Command, found: &mut Vec<String>) {
+        let visible = |argument: &&clap::Arg| !argument.is_hide_set();
+        let arguments = command.get_arguments().filter(visible);
+        found.extend(arguments.filter_map(|argument| Some(format!("--{}", argument.get_long()?))));
+        for subcommand in command
+            .get_subcommands()
+            .filter(|command| !command.is_hide_set())
+        {
+            found.push(subcommand.get_name().to_owned());
+            words(subcommand, found);
+        }
+    }
+
+    #[test]
+    fn everything_is_described() {
+        // Flags that both clients have are described with the Linux one.
+        let documents = concat!(
+            include_str!("../../../docs/windows.md"),
+            include_str!("../../../docs/operating.md")
+        );
+        let mut found = Vec::new();
+        words(&Cli::command(), &mut found);
+        assert!(found.len() > 20, "{found:?}");
+        for word in found {
+            assert!(
+                documents.contains(&format!("`{word}")) || documents.contains(&format!(" {word}")),
+                "{word} is not described"
+            );
+        }
     }
 }

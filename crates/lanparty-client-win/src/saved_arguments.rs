@@ -30,6 +30,8 @@ pub(crate) enum SavedArgumentsError {
     NoText(OsString),
     #[error("cannot tell where {} is", path.display())]
     Path { path: PathBuf, source: io::Error },
+    #[error("a service can ask nobody; give the invite with --invite-file")]
+    CannotAsk,
     #[error(transparent)]
     File(#[from] PrivateFileError),
     #[error("no service is installed with this state directory; see `service install`")]
@@ -47,6 +49,9 @@ impl SavedArguments {
         matches: &ArgMatches,
         leave_out: &[&str],
     ) -> Result<Self, SavedArgumentsError> {
+        if matches.get_flag("ask_invite") {
+            return Err(SavedArgumentsError::CannotAsk);
+        }
         let mut flags = Vec::new();
         let mut positional = Vec::new();
         for argument in command.get_arguments() {
@@ -152,13 +157,16 @@ mod tests {
     use crate::cli::{Cli, InstallArgs, JoinArgs};
 
     fn collect(line: &[&str]) -> SavedArguments {
+        let (command, matches) = parse(line);
+        SavedArguments::collect(&command, &matches, &["auto_start"]).unwrap()
+    }
+
+    fn parse(line: &[&str]) -> (Command, ArgMatches) {
         use clap::Args as _;
         let command = InstallArgs::augment_args(Command::new("install"));
-        let matches = command
-            .clone()
-            .try_get_matches_from(["install"].iter().chain(line))
-            .unwrap();
-        SavedArguments::collect(&command, &matches, &["auto_start"]).unwrap()
+        let line = ["install"].iter().chain(line);
+        let matches = command.clone().get_matches_from(line);
+        (command, matches)
     }
 
     fn join(saved: &SavedArguments) -> JoinArgs {
@@ -185,6 +193,13 @@ mod tests {
         assert_eq!(join.player.ip.as_deref(), Some("10.0.0.9/24"));
         assert!(saved.arguments.contains(&"--name=-x y\" ".to_owned()));
         assert!(!saved.arguments.iter().any(|flag| flag.contains("auto")));
+    }
+
+    #[test]
+    fn nobody_is_there_to_be_asked_for_an_invite() {
+        let (command, matches) = parse(&["--ask-invite"]);
+        let refused = SavedArguments::collect(&command, &matches, &[]);
+        assert!(matches!(refused, Err(SavedArgumentsError::CannotAsk)));
     }
 
     #[test]

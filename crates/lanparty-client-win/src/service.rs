@@ -25,7 +25,7 @@ pub(crate) fn command(command: ServiceCommand, matches: &ArgMatches) -> Result<(
         ServiceCommand::Install(install) => control::install(&install, matches),
         ServiceCommand::Start => control::start(),
         ServiceCommand::Stop => control::stop(),
-        ServiceCommand::Remove => control::remove(),
+        ServiceCommand::Remove { state } => control::remove(&state),
         ServiceCommand::Run { state } => run(state),
     }
 }

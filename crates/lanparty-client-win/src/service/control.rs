@@ -9,6 +9,7 @@ use anyhow::{Context as _, anyhow};
 use clap::{ArgMatches, CommandFactory as _};
 use lanparty_obs::ExitCode;
 use lanparty_player::address::Addressing;
+use lanparty_player::cli::StateArgs;
 use lanparty_player::settings::Settings;
 use lanparty_player::{Console, Failure, OrExit as _};
 use windows_service::Error;
@@ -38,13 +39,12 @@ const ERROR_SERVICE_NOT_ACTIVE: i32 = 1_062;
 const ERROR_SERVICE_EXISTS: i32 = 1_073;
 
 pub(super) fn install(install: &InstallArgs, matches: &ArgMatches) -> Result<(), Failure> {
+    let saved = saved(matches).or_exit(ExitCode::Configuration)?;
     // What would stop the service later is better said now.
     Settings::new(&install.join.player, Addressing::Dhcp, Console::Log)?;
     let chosen = install.join.player.state.state_dir.as_deref();
     let directory = super::directory(chosen)?;
-    saved(matches)
-        .and_then(|saved| saved.save(&directory).map_err(Into::into))
-        .or_exit(ExitCode::State)?;
+    saved.save(&directory).or_exit(ExitCode::State)?;
 
     let program = std::env::current_exe().or_exit(ExitCode::Failure)?;
     let mut launch_arguments: Vec<OsString> = ["service", "run"].map(Into::into).to_vec();
@@ -144,11 +144,12 @@ pub(super) fn stop() -> Result<(), Failure> {
     Ok(())
 }
 
-pub(super) fn remove() -> Result<(), Failure> {
+pub(super) fn remove(state: &StateArgs) -> Result<(), Failure> {
     let service = open(ServiceAccess::STOP | ServiceAccess::QUERY_STATUS | ServiceAccess::DELETE)?;
     leave(&service)?;
     service.delete().map_err(refused)?;
-    SavedArguments::forget(&super::directory(None)?).or_exit(ExitCode::State)?;
+    SavedArguments::forget(&super::directory(state.state_dir.as_deref())?)
+        .or_exit(ExitCode::State)?;
     say("removed");
     Ok(())
 }

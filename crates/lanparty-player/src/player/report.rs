@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use lanparty_client_core::SessionEvent;
 use lanparty_client_tap::Adapter as _;
+use lanparty_ctrl::{PeerInfo, hex};
 use lanparty_obs::Status;
 use lanparty_obs::diagnostics::{MemberStatus, TapStatus};
 
@@ -42,15 +43,21 @@ impl<P: Platform> Player<P> {
                     });
                 }
             }
-            SessionEvent::PeerJoined(peer) => self.say(Status::PeerPresent {
-                role: peer.role.word(),
-                name: peer.name.as_str(),
-            }),
-            SessionEvent::PeerLeft { peer, reason } => self.say(Status::PeerLeft {
-                role: peer.role.word(),
-                name: peer.name.as_str(),
-                reason: reason.sentence(),
-            }),
+            SessionEvent::PeerJoined(peer) => {
+                self.say(Status::PeerPresent {
+                    role: peer.role.word(),
+                    name: peer.name.as_str(),
+                });
+                record("joined", peer);
+            }
+            SessionEvent::PeerLeft { peer, reason } => {
+                self.say(Status::PeerLeft {
+                    role: peer.role.word(),
+                    name: peer.name.as_str(),
+                    reason: reason.sentence(),
+                });
+                record("left", peer);
+            }
             SessionEvent::GatewayPresent(_) => self.say(Status::GatewayPresent),
             SessionEvent::GatewayGone => self.say(Status::GatewayGone),
             SessionEvent::PolicyChanged(_) => self.say(Status::PolicyChanged),
@@ -110,4 +117,17 @@ impl<P: Platform> Player<P> {
         });
         status
     }
+}
+
+/// For a log that is read later: a name can be anybody's, an identity cannot.
+fn record(what: &'static str, peer: &PeerInfo) {
+    tracing::info!(
+        target: "player::peers",
+        peer = peer.peer.get(),
+        role = peer.role.word(),
+        name = ?peer.name.as_str(),
+        mac = ?peer.mac,
+        identity = %hex::encode(&peer.key_card.identity),
+        "{what}"
+    );
 }
