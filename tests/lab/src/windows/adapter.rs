@@ -67,9 +67,20 @@ impl Adapter {
     /// When the index or the name is taken.
     pub fn stand_in_link(&self) -> Result<()> {
         sh(&format!(
-            "ip link add {} index {} type dummy && ip link set {0} up",
+            "ip link add {} index {} type veth peer name {0}-far && ip link set {0} up",
             self.interface, self.index
         ))
+    }
+
+    /// A home with a router in this namespace, for tests that look for the way
+    /// to the rest of the world.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn stand_in_home() -> Result<()> {
+        sh("ip link add home0 type dummy && ip link set home0 up \
+            && ip address add 192.168.1.50/24 dev home0 \
+            && ip route add default via 192.168.1.1")
     }
 
     fn instance(&self) -> String {

@@ -1,5 +1,6 @@
 //! A remote player on Windows.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use super::adapter::Adapter;
 use super::prefix::{BOOT, Prefix};
 use super::rig::Rig;
 use crate::node::Node;
-use crate::party::Party;
+use crate::party::{Party, file};
 use crate::process::Process;
 
 const PROGRAM: &str = "lanparty-client-win";
@@ -34,6 +35,11 @@ impl WindowsPlayer {
     /// # Errors
     /// When Wine or the stand-in driver does not start.
     pub fn boot(rig: &Rig, party: &Party, node: &Node, adapters: &[Adapter]) -> Result<Self> {
+        // Wine looks its own name up when it boots, and would wait ten seconds
+        // for name servers that the lab does not have.
+        let hosts = file(&format!("{}-hosts", node.name()));
+        fs::write(&hosts, format!("127.0.0.1 localhost {}\n", node.name()))?;
+        node.sh(&format!("mount --bind {} /etc/hosts", hosts.display()))?;
         let prefix = Prefix::install(rig, node.name(), adapters)?;
         let cables = adapters
             .iter()
