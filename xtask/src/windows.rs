@@ -142,6 +142,7 @@ fn units_inside(pairs: &[PathBuf]) -> Result<ExitCode> {
     let rig = Rig::find()?;
     let adapter = Adapter::ordinary();
     adapter.stand_in_link()?;
+    Adapter::stand_in_home()?;
     let prefix = Prefix::install(&rig, "units", &[adapter])?;
     let mut failed = Vec::new();
     for pair in pairs.chunks_exact(2) {
