@@ -12,6 +12,7 @@
 mod command_line;
 mod exposure;
 mod member;
+mod memory;
 mod relay;
 mod service;
 mod trust;
