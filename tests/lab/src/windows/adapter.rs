@@ -78,9 +78,11 @@ impl Adapter {
     /// # Errors
     /// When the kernel refuses.
     pub fn stand_in_home() -> Result<()> {
-        sh("ip link add home0 type dummy && ip link set home0 up \
+        sh(
+            "ip link add home0 type veth peer name home0-far && ip link set home0 up \
             && ip address add 192.168.1.50/24 dev home0 \
-            && ip route add default via 192.168.1.1")
+            && ip route add default via 192.168.1.1",
+        )
     }
 
     fn instance(&self) -> String {
