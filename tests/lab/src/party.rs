@@ -13,6 +13,7 @@
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -204,25 +205,7 @@ impl Party {
     /// # Errors
     /// When dnsmasq is not installed or does not start.
     pub fn start_dnsmasq(&mut self) -> Result<()> {
-        let mut command = self.host1.command("dnsmasq");
-        command.args([
-            "--no-daemon",
-            "--conf-file=/dev/null",
-            "--port=0",
-            "--bind-interfaces",
-            "--dhcp-authoritative",
-            // Its own conflict ping would cost every lease three seconds.
-            "--no-ping",
-            "--dhcp-range=10.73.42.100,10.73.42.199,255.255.255.0,10m",
-            "--user=root",
-            "--pid-file=",
-            "--log-dhcp",
-        ]);
-        command.arg(format!("--interface={LAN}"));
-        command.arg(format!(
-            "--dhcp-leasefile={}",
-            file("dnsmasq.leases").display()
-        ));
+        let mut command = dhcp_server(&self.host1, LAN, (100, 199), "dnsmasq.leases");
         command.arg(format!("--dhcp-option=option:router,{HOST1}"));
         command.args(
             self.options
@@ -463,6 +446,32 @@ fn lan_host(switch: &mut Network, name: &str, address: Ipv4Addr) -> Result<Node>
         "ip addr add {address}/24 broadcast {SUBNET_BROADCAST} dev {LAN} && sysctl -qw net.ipv4.icmp_echo_ignore_broadcasts=0"
     ))?;
     Ok(node)
+}
+
+/// A DHCP server that is not running yet, for the addresses of the party's LAN
+/// that end in `first` to `last`.
+#[must_use]
+pub fn dhcp_server(node: &Node, interface: &str, (first, last): (u8, u8), leases: &str) -> Command {
+    let mut command = node.command("dnsmasq");
+    command.args([
+        "--no-daemon",
+        "--conf-file=/dev/null",
+        "--port=0",
+        "--bind-interfaces",
+        "--dhcp-authoritative",
+        // Its own conflict ping would cost every lease three seconds.
+        "--no-ping",
+        "--user=root",
+        "--pid-file=",
+        "--log-dhcp",
+    ]);
+    command
+        .arg(format!(
+            "--dhcp-range=10.73.42.{first},10.73.42.{last},255.255.255.0,10m"
+        ))
+        .arg(format!("--interface={interface}"))
+        .arg(format!("--dhcp-leasefile={}", file(leases).display()));
+    command
 }
 
 /// A file in the lab's own directory.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use lanparty_lab::packet::RawSocket;
-use lanparty_lab::party::{HOST1, LAN, START, TAP, file, leases};
+use lanparty_lab::party::{HOST1, LAN, START, TAP, dhcp_server, leases};
 use lanparty_lab::{Node, Party, PartyOptions, sandbox, wait};
 
 /// Every way of THC's tool to hide a router advertisement: none, hop-by-hop,
@@ -84,24 +84,7 @@ fn b4_a_dhcp_server_behind_a_player_serves_nobody_on_the_lan() {
         // The party's own server is gone, so only the false one could answer.
         party.dnsmasq = None;
         let alice = &party.players[0].node;
-        let mut command = alice.command("dnsmasq");
-        command.args([
-            "--no-daemon",
-            "--conf-file=/dev/null",
-            "--port=0",
-            "--bind-interfaces",
-            "--dhcp-authoritative",
-            "--no-ping",
-            "--dhcp-range=10.73.42.210,10.73.42.219,255.255.255.0,10m",
-            "--user=root",
-            "--pid-file=",
-            "--log-dhcp",
-        ]);
-        command.arg(format!("--interface={TAP}"));
-        command.arg(format!(
-            "--dhcp-leasefile={}",
-            file("false.leases").display()
-        ));
+        let command = dhcp_server(alice, TAP, (210, 219), "false.leases");
         let mut server = alice.spawn_command(command, "false-dnsmasq")?;
         server.wait_for("DHCP, IP range", START)?;
         let said = party.host2.sh(ASK_FOR_A_LEASE)?;

@@ -150,7 +150,7 @@ fn a_newcomer_waits_until_the_host_approves() {
 #[test]
 fn a_room_without_a_key_has_the_same_commands_but_no_key_to_replace() {
     sandbox::test(|| {
-        let mut party = party_in(false, vec!["alice"], &["--require-approval"])?;
+        let party = party_in(false, vec!["alice"], &["--require-approval"])?;
         let mut alice = knock(&party, 0)?;
         wait_for_names(&party, "asking", &["alice"])?;
         tell(&party, "approve alice")?;
