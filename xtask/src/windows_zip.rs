@@ -55,6 +55,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let files = [
         (format!("{PACKAGE}.exe"), fs::read(&program)?),
         ("windows.md".to_owned(), read("docs/windows.md")?),
+        // What the guide refers to.
+        ("operating.md".to_owned(), read("docs/operating.md")?),
+        (
+            "troubleshooting.md".to_owned(),
+            read("docs/troubleshooting.md")?,
+        ),
         ("LICENSE-MIT".to_owned(), read("LICENSE-MIT")?),
         ("LICENSE-APACHE".to_owned(), read("LICENSE-APACHE")?),
         ("THIRD-PARTY-LICENCES.txt".to_owned(), licences.into_bytes()),
