@@ -63,7 +63,7 @@ fn an_idle_member_costs_little_and_nothing_once_it_has_left() {
     assert!(each <= BUDGET, "{} KiB for each member", each / 1024);
     leave(members);
     // What those left behind is used again.
-    let mut round = || {
+    let round = || {
         thread::sleep(FAREWELL);
         let members = join(&home, &relay, 1..=MEMBERS);
         let now = resident(&relay);

@@ -129,6 +129,40 @@ fn each_fault_of_the_relays_certificate_has_its_own_reason() {
 }
 
 #[test]
+fn a19_an_expired_certificate_has_its_own_reason_unless_its_key_is_pinned() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut parameters = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    parameters.not_before = rcgen::date_time_ymd(2001, 1, 1);
+    parameters.not_after = rcgen::date_time_ymd(2002, 1, 1);
+    let certificate = parameters.self_signed(&key).unwrap();
+    let listen_expired = || {
+        let (chain, key) = (certificate.pem(), key.serialize_pem());
+        let identity = ServerIdentity::from_pem(chain.as_bytes(), key.as_bytes()).unwrap();
+        let pin = identity.identity();
+        let options = ListenOptions {
+            address: Setup::default().address,
+            identity,
+            keys: crate::EndpointKeys::random(),
+            limits: TransportLimits::default(),
+        };
+        (Transport::listen(options).unwrap(), pin)
+    };
+    let limits = TransportLimits::default();
+    let (server, pin) = listen_expired();
+    let by_file = ServerTrust::certificate(certificate.der().to_vec());
+    let mut pair = Pair::of(server, client(by_file, &limits));
+    pair.dial();
+    assert_eq!(
+        pair.until_client_closes(),
+        CloseReason::Untrusted(TrustFailure::Validity)
+    );
+    let (server, _) = listen_expired();
+    let mut pair = Pair::of(server, client(ServerTrust::Pin(vec![pin]), &limits));
+    pair.dial();
+    pair.until("connected", |pair| !pair.client.connected.is_empty());
+}
+
+#[test]
 fn a_client_without_a_certificate_is_refused() {
     let setup = Setup::default();
     let limits = setup.client_limits.clone();

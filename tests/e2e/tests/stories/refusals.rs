@@ -215,6 +215,47 @@ fn a_relay_with_another_certificate_is_refused() {
 }
 
 #[test]
+fn a19_each_fault_of_the_relays_certificate_has_its_own_sentence() {
+    sandbox::test(|| {
+        let mut party = Party::build(PartyOptions {
+            players: vec!["alice"],
+            ..PartyOptions::default()
+        })?;
+        party.start_relay()?;
+        let certificate = party.relay_certificate();
+        let certificate = certificate.to_string_lossy();
+        let relay = RELAY.to_string();
+        let wrong_pin = "0".repeat(64);
+        for (trust, says) in [
+            (&["--relay-pin", &*wrong_pin][..], "get a new invite"),
+            (
+                &[
+                    "--relay-ca-cert",
+                    &*certificate,
+                    "--server-name",
+                    "b.example",
+                ],
+                "is not for the name",
+            ),
+            (&["--server-name", "lanparty-relay.local"], "authorit"),
+        ] {
+            let base = [
+                "--relay",
+                &*relay,
+                "--room",
+                "R",
+                "--state-dir",
+                "/mnt/refused",
+            ];
+            let arguments = [&base[..], trust].concat();
+            let alice = &party.players[0].node;
+            refused(alice, "lanparty-client", &arguments, 4, &[says])?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn the_relay_refuses_bad_input_in_plain_words() {
     sandbox::test(|| {
         let mut party = Party::build(PartyOptions {
