@@ -20,10 +20,16 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 impl Evening {
     /// The LAN is there, Windows has booted, nobody has joined.
     pub(crate) fn begin(rig: &Rig, adapters: &[Adapter]) -> Result<Self> {
-        let mut party = Party::build(PartyOptions {
+        let options = PartyOptions {
             players: vec!["alice"],
             ..PartyOptions::default()
-        })?;
+        };
+        Self::begin_at(rig, options, adapters)
+    }
+
+    /// As [`Self::begin`]; the first of the party's players is on Windows.
+    pub(crate) fn begin_at(rig: &Rig, options: PartyOptions, adapters: &[Adapter]) -> Result<Self> {
+        let mut party = Party::build(options)?;
         party.start_dnsmasq()?;
         party.start_relay()?;
         party.start_gateway()?;

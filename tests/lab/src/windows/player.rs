@@ -45,7 +45,7 @@ impl WindowsPlayer {
             .iter()
             .map(|adapter| prefix.plug(node, adapter))
             .collect::<Result<_>>()?;
-        let mut arguments = party.member_arguments();
+        let mut arguments = party.player_arguments()?;
         // Drive Z is the Linux machine's root.
         for argument in &mut arguments {
             if argument.starts_with('/') {
