@@ -19,7 +19,7 @@ fn evenings(share: u64) {
     let mut total = Outcome::default();
     for seed in seeds().filter(|seed| seed % SHARES == share) {
         let plan = Plan {
-            keyed: seed / SHARES % KEYED_EVERY == 0,
+            keyed: (seed / SHARES).is_multiple_of(KEYED_EVERY),
             ..Plan::default()
         };
         let outcome = run(seed, plan);
