@@ -2,6 +2,11 @@
 //! a test. Where there is no rig (`cargo xtask windows`) they are skipped and
 //! say so.
 
+#![expect(
+    clippy::print_stderr,
+    reason = "a failing story is read with its measurements"
+)]
+
 mod adapters;
 mod driver;
 mod evening;
