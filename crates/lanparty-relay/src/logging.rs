@@ -11,9 +11,11 @@ const FILTER: &str = "LANPARTY_LOG";
 
 pub(crate) fn start(format: LogFormat) {
     // A later directive of the same breadth replaces `info`; a narrower one
-    // stands beside it.
+    // stands beside it. The libraries warn of what any stranger can do, as
+    // often as it does it; `quinn_proto=debug` has it told.
     let chosen = std::env::var(FILTER).unwrap_or_default();
-    let filter = EnvFilter::builder().parse_lossy(format!("info,{chosen}"));
+    let filter =
+        EnvFilter::builder().parse_lossy(format!("info,quinn_proto=error,rustls=error,{chosen}"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(stderr);
