@@ -8,7 +8,7 @@ const AT_ONCE: Flow = Flow {
     interval: Duration::from_micros(3_125),
     burst: 64,
 };
-/// Below what a relay takes from a member (docs/protocol.md section 16): 1,024
+/// Below what a relay takes from a member (docs/protocol.md section 11): 1,024
 /// messages and 50 more each second.
 const IN_ALL: Flow = Flow {
     interval: Duration::from_millis(25),
