@@ -1,7 +1,7 @@
 //! `cargo xtask windows`: the rig in which the Windows player is tested.
 
 use std::path::{Path, PathBuf};
-use std::process::{ExitCode, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -69,7 +69,7 @@ pub(crate) fn prepare() -> Result<std::result::Result<(), Unavailable>> {
     let start = wait::now();
     println!("system packages: another Rust with its sources, mingw, Wine (2 GB, once)");
     let _not_there = std::fs::remove_file(windows::skipped());
-    if let Err(error) = packages::ensure(&[packages::WINDOWS]) {
+    if let Err(error) = packages::ensure(&[packages::WINDOWS]).and_then(|()| new_enough()) {
         let reason = format!("the Windows player cannot be tested here: {error:#}");
         if let Some(directory) = windows::skipped().parent() {
             std::fs::create_dir_all(directory)?;
@@ -87,6 +87,27 @@ pub(crate) fn prepare() -> Result<std::result::Result<(), Unavailable>> {
     ensure!(status.success(), "the cross-build failed ({status})");
     println!("the Windows rig is ready ({} s)", start.elapsed().as_secs());
     Ok(Ok(()))
+}
+
+/// The distribution may have had an older compiler under the same name.
+fn new_enough() -> Result<()> {
+    let needed = env!("CARGO_PKG_RUST_VERSION");
+    let output = Command::new("/usr/bin/rustc").arg("--version").output()?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(
+        version(&said).is_some_and(|found| Some(found) >= version(needed)),
+        "/usr/bin/rustc is {}, older than {needed}; put the package rustc-web in its place",
+        said.trim()
+    );
+    Ok(())
+}
+
+/// Major and minor number of the first word that looks like a version.
+fn version(text: &str) -> Option<(u32, u32)> {
+    text.split_whitespace().find_map(|word| {
+        let mut numbers = word.split('.').map(str::parse::<u32>);
+        Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+    })
 }
 
 /// Runs the unit tests of the Windows code under Wine.
@@ -177,6 +198,16 @@ fn units_inside(pairs: &[PathBuf]) -> Result<ExitCode> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_older_compiler_is_told_by_its_version() {
+        assert_eq!(
+            version("rustc 1.96.0 (ac68faa20 2026-05-25)"),
+            Some((1, 96))
+        );
+        assert!(version("rustc 1.63.0") < version("1.95"));
+        assert_eq!(version("sh: not found"), None);
+    }
 
     #[test]
     fn finds_the_test_programs_among_cargos_messages() {
