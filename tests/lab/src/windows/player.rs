@@ -111,8 +111,7 @@ impl WindowsPlayer {
     /// # Errors
     /// When it does not end in time.
     pub fn run(&self, node: &Node, arguments: &[&str]) -> Result<Said> {
-        let mut command = self.command(node, arguments);
-        finish(&mut command)
+        finish(&self.command(node, arguments))
     }
 
     /// What the client says about itself.
@@ -151,7 +150,7 @@ impl WindowsPlayer {
     pub fn device(&self, node: &Node, verb: &str, adapter: &Adapter) -> Result<()> {
         let mut command = self.prefix.rig_command(node);
         command.arg(verb).arg(adapter.guid());
-        let said = finish(&mut command)?;
+        let said = finish(&command)?;
         anyhow::ensure!(said.code == Some(0), "{verb}: {said:?}");
         Ok(())
     }
@@ -165,7 +164,27 @@ pub struct Said {
     pub code: Option<i32>,
 }
 
-fn finish(command: &mut Command) -> Result<Said> {
+/// A client that should have refused and plays on must not play for ever; one
+/// that dials a relay which is not there takes half a minute.
+const LIMIT: &str = "90";
+
+fn limited(command: &Command) -> Command {
+    let mut limited = Command::new("timeout");
+    limited
+        .arg(LIMIT)
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    limited
+}
+
+fn finish(command: &Command) -> Result<Said> {
+    let mut command = limited(command);
     let Output {
         status,
         stdout,
