@@ -209,8 +209,8 @@ impl Keyring {
                 if was_removed { now } else { now + LEAVE_BATCH },
                 was_removed,
             );
-            self.changed = now;
         }
+        self.changed = now;
         self.wakeup = Some(now);
     }
 

@@ -395,3 +395,38 @@ proptest! {
         prop_assert_eq!(party.converses(), Ok(()));
     }
 }
+
+#[test]
+fn a_heartbeat_that_the_relay_changed_is_not_believed() {
+    let mut party = Party::of(2);
+    party.pass(30 * SECOND);
+    let to_bob = |letter: &&Letter| letter.body[0] == 5 && letter.to == peer(2);
+    let mut beat = party.capture.iter().rfind(to_bob).cloned().unwrap();
+    assert_eq!(party.deliver(&beat), Err(Unbelievable::Old));
+    beat.body[1] = 1;
+    assert_eq!(party.deliver(&beat), Err(Unbelievable::Proof));
+}
+
+#[test]
+fn an_older_decision_of_the_host_does_not_come_back() {
+    let mut party = Party::new();
+    let host = party.join(Role::Gateway, KEY);
+    let ann = party.join(Role::Client, KEY);
+    party.pass(2 * SECOND);
+    let first = party.capture.iter().find(|l| l.body[0] == 4).cloned();
+    let now = party.now;
+    party.member(host).keys.set_banned([[9; 32]], now);
+    party.pass(2 * SECOND);
+    let first = first.unwrap();
+    assert_eq!((first.from, first.to), (host, ann));
+    assert_eq!(party.deliver(&first), Err(Unbelievable::Old));
+}
+
+#[test]
+fn a_new_x25519_key_is_announced_every_hour() {
+    let mut party = Party::of(2);
+    party.pass(3_700 * SECOND);
+    let numbers = party.capture.iter().filter(|l| l.body[0] == 1);
+    let numbers: Vec<_> = numbers.map(|l| l.body[5]).collect();
+    assert_eq!(numbers.iter().filter(|number| **number == 1).count(), 2);
+}
