@@ -103,11 +103,10 @@ impl Prefix {
                 std::env::var(DEBUG).unwrap_or_else(|_| "-all".to_owned()),
             )
             .env("WINEARCH", "win64")
-            // No Mono and no Gecko; the stand-ins instead of Wine's own; and no
-            // Network List Manager, because Wine's crashes its callers.
+            // No Mono and no Gecko; the stand-ins instead of Wine's own.
             .env(
                 "WINEDLLOVERRIDES",
-                "mscoree,mshtml,netprofm=;iphlpapi,cfgmgr32,bcryptprimitives=n",
+                "mscoree,mshtml=;iphlpapi,cfgmgr32,bcryptprimitives=n",
             )
             .env_remove("DISPLAY");
     }
