@@ -137,6 +137,13 @@ impl Party {
     /// # Errors
     /// When a namespace or interface cannot be made.
     pub fn build(options: PartyOptions) -> Result<Self> {
+        // A gateway that finds the key of an earlier party would open its room.
+        for number in 0..options.players.len() {
+            forget(&format!("player{number}-state"))?;
+        }
+        for state in ["relay-state", "gateway-state"] {
+            forget(state)?;
+        }
         let mut internet = Network::new("internet")?;
         internet
             .switch()
@@ -472,6 +479,16 @@ pub fn dhcp_server(node: &Node, interface: &str, (first, last): (u8, u8), leases
         .arg(format!("--interface={interface}"))
         .arg(format!("--dhcp-leasefile={}", file(leases).display()));
     command
+}
+
+/// Removes what an earlier party in this lab left.
+fn forget(directory: &str) -> Result<()> {
+    match fs::remove_dir_all(file(directory)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {directory} of an earlier party"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A file in the lab's own directory.
