@@ -14,7 +14,7 @@ use lanparty_transport::identity::DEVELOPMENT_NAMES;
 use lanparty_transport::{Identity, ServerIdentity};
 
 use crate::failure::Failure;
-use crate::secrets;
+use crate::secret_file;
 
 /// How often files are looked at. Whoever renews a certificate does so days
 /// before it expires.
@@ -50,7 +50,7 @@ impl CertificateSource {
                 seed,
                 certificate_out,
             } => {
-                let seed = secrets::load_or_create(seed)?;
+                let seed = secret_file::load_or_create(seed)?;
                 let identity = ServerIdentity::self_signed(&seed, &DEVELOPMENT_NAMES)?;
                 if let Some(path) = certificate_out {
                     write_certificate(path, &identity)?;

@@ -13,6 +13,7 @@ mod failure;
 mod logging;
 mod pins;
 mod rooms;
+mod secret_file;
 mod secrets;
 mod serve;
 mod splitter;

@@ -9,7 +9,8 @@ use lanparty_transport::{Identity, ServerIdentity};
 
 use crate::cli::{PinArgs, RotateArgs};
 use crate::failure::Failure;
-use crate::secrets::{self, IdentityFiles};
+use crate::secret_file;
+use crate::secrets::IdentityFiles;
 
 /// One pin a line: the present one, then the prepared one if there is one.
 pub(crate) fn show(options: &PinArgs) -> Result<(), Failure> {
@@ -56,7 +57,7 @@ pub(crate) fn rotate(options: &RotateArgs) -> Result<(), Failure> {
 }
 
 fn pin_of_seed(path: &Path) -> Result<Identity, Failure> {
-    let seed = secrets::load_or_create(path)?;
+    let seed = secret_file::load_or_create(path)?;
     Ok(ServerIdentity::self_signed(&seed, &DEVELOPMENT_NAMES)?.identity())
 }
 

@@ -5,16 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lanparty_os::lock::Lock;
-use lanparty_os::private_file;
 use lanparty_os::state_dir;
 use lanparty_relay_core::RelaySecrets;
 use lanparty_transport::EndpointKeys;
-use rand::rngs::StdRng;
-use rand::{RngCore, SeedableRng};
 
 use crate::certificate::CertificateSource;
 use crate::cli::Serve;
 use crate::failure::Failure;
+use crate::secret_file;
 
 /// The directory's name under the place that holds all programs' state.
 const PROGRAM: &str = "relay";
@@ -65,18 +63,8 @@ impl StateDir {
     }
 
     fn secret(&self, name: &str) -> Result<[u8; 32], Failure> {
-        load_or_create(&self.path.join(name))
+        secret_file::load_or_create(&self.path.join(name))
     }
-}
-
-/// A secret of this relay's, made at its first use.
-pub(crate) fn load_or_create(path: &Path) -> Result<[u8; 32], Failure> {
-    let create = || {
-        let mut secret = [0; 32];
-        StdRng::from_os_rng().fill_bytes(&mut secret);
-        secret
-    };
-    Ok(private_file::load_or_create(path, create)?)
 }
 
 /// The seeds of the relay's own identity.
