@@ -20,6 +20,8 @@ mod tests;
 
 pub use machine::{Machine, MachineError};
 pub use report::{LeftAlone, Report};
+#[cfg(windows)]
+pub use undo::IpValue;
 pub use undo::{Interface, Object, Setting, Undo};
 
 use std::collections::BTreeMap;

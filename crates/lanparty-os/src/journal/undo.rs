@@ -57,7 +57,7 @@ pub enum Setting {
     Ip {
         adapter: crate::windows::guid::Guid,
         family: Family,
-        value: crate::windows::machine::IpValue,
+        value: IpValue,
     },
     /// The MAC address that an adapter takes at its next start, as twelve
     /// hexadecimal digits; empty where it has its own.
@@ -70,6 +70,22 @@ pub enum Setting {
     Category {
         adapter: crate::windows::guid::Guid,
     },
+}
+
+/// A value that each family has for each adapter.
+#[cfg(windows)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IpValue {
+    /// A number, or `automatic`.
+    Metric,
+    Mtu,
+    /// `ignored` or `used`.
+    DefaultRoutes,
+    /// A number of `NL_ROUTER_DISCOVERY_BEHAVIOR`.
+    RouterDiscovery,
+    /// `on` or `off`.
+    Forwarding,
 }
 
 /// An interface, and not another one that took its name later: indices are
@@ -179,5 +195,18 @@ impl fmt::Display for Setting {
             #[cfg(windows)]
             Self::Category { .. } => f.write_str("the network category"),
         }
+    }
+}
+
+#[cfg(windows)]
+impl fmt::Display for IpValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Metric => "the metric",
+            Self::Mtu => "the MTU",
+            Self::DefaultRoutes => "the use of default routes",
+            Self::RouterDiscovery => "the router discovery",
+            Self::Forwarding => "the forwarding",
+        })
     }
 }

@@ -1,9 +1,6 @@
 //! Undoing on Windows.
 
-use std::fmt;
 use std::io;
-
-use serde::{Deserialize, Serialize};
 
 use super::guid::Guid;
 use super::ip::{self, IpInterface};
@@ -11,20 +8,7 @@ use super::{class, network_list};
 use crate::journal::{Interface, Machine, MachineError, Object, Setting};
 use crate::prefix::Family;
 
-/// A value that each family has for each adapter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum IpValue {
-    /// A number, or `automatic`.
-    Metric,
-    Mtu,
-    /// `ignored` or `used`.
-    DefaultRoutes,
-    /// A number of `NL_ROUTER_DISCOVERY_BEHAVIOR`.
-    RouterDiscovery,
-    /// `on` or `off`.
-    Forwarding,
-}
+pub use crate::journal::IpValue;
 
 const AUTOMATIC: &str = "automatic";
 const IGNORED: &str = "ignored";
@@ -135,18 +119,6 @@ fn interface(adapter: Guid, family: Family) -> io::Result<Option<IpInterface>> {
     match ip::interface_of(adapter) {
         Some((luid, _)) => IpInterface::read(luid, family),
         None => Ok(None),
-    }
-}
-
-impl fmt::Display for IpValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Metric => "the metric",
-            Self::Mtu => "the MTU",
-            Self::DefaultRoutes => "the use of default routes",
-            Self::RouterDiscovery => "the router discovery",
-            Self::Forwarding => "the forwarding",
-        })
     }
 }
 
