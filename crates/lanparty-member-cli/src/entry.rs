@@ -8,7 +8,7 @@ use lanparty_net::{Invite, RelayEndpoint};
 use lanparty_seal::RoomKey;
 use lanparty_transport::{Identity, ServerTrust, TlsSetupError};
 
-use crate::member::MemberArgsError;
+use crate::error::MemberArgsError;
 
 /// Where the relay is and whom to take for it, and the room as far as it was
 /// said.

@@ -7,10 +7,12 @@
 #![forbid(unsafe_code)]
 
 mod entry;
+mod error;
 mod member;
 mod secret;
 mod task;
 
 pub use entry::{Entry, Place};
-pub use member::{MemberArgs, MemberArgsError};
+pub use error::MemberArgsError;
+pub use member::MemberArgs;
 pub use task::Task;

@@ -1,6 +1,7 @@
 //! What the flags and an invite come to.
 
 use clap::Parser;
+use lanparty_obs::ExitCode;
 
 use super::*;
 
