@@ -15,13 +15,14 @@ use crate::admission::Refusal;
 use crate::attempts::Attempts;
 use crate::clock::Clock;
 use crate::connection::{Conn, Connection, NewConnection, Phase};
+use crate::counters::Counters;
+use crate::decision::{Decision, Verdict};
 use crate::effect::Effect;
-use crate::forward::{Decision, Verdict};
 use crate::frame_record;
 use crate::limits::Limits;
 use crate::resume::RelaySecrets;
 use crate::room::Room;
-use crate::snapshot::{Counters, LinkSnapshot, RelaySnapshot, RoomsSnapshot};
+use crate::snapshot::{LinkSnapshot, RelaySnapshot, RoomsSnapshot};
 
 /// All rooms of one relay.
 ///

@@ -8,7 +8,7 @@ use lanparty_proto::fragment::Fragment;
 use lanparty_proto::overlay::{self, Header, Kind};
 use tracing::Level;
 
-use crate::forward::Verdict;
+use crate::decision::Verdict;
 use crate::room::Room;
 
 const TARGET: &str = "relay::frames";

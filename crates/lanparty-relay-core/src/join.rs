@@ -14,13 +14,13 @@ use crate::admission::{self, Applicant, Refusal};
 use crate::attempts::Source;
 use crate::connection::{Conn, Phase, Seat};
 use crate::core::{RelayCore, departure};
+use crate::counters::Counters;
 use crate::effect::Effect;
 use crate::ids;
 use crate::limits::{Limits, RoomsPolicy};
 use crate::rate::Allowance;
 use crate::resume::Claim;
 use crate::room::{Member, Room};
-use crate::snapshot::Counters;
 
 impl<R: Rng + CryptoRng> RelayCore<R> {
     pub(crate) fn message(&mut self, conn: Conn, message: Message, now: Instant) {

@@ -28,6 +28,8 @@ mod attempts;
 mod clock;
 mod connection;
 mod core;
+mod counters;
+mod decision;
 mod effect;
 mod forward;
 mod frame_record;
@@ -44,10 +46,11 @@ mod snapshot;
 pub use self::clock::Clock;
 pub use self::connection::{Conn, NewConnection};
 pub use self::core::RelayCore;
+pub use self::counters::Counters;
+pub use self::decision::{ANSWER_LEN, Decision};
 pub use self::effect::Effect;
-pub use self::forward::{ANSWER_LEN, Decision};
 pub use self::limits::{Limits, RoomsPolicy, gateway_budgets};
 pub use self::resume::RelaySecrets;
 pub use self::snapshot::{
-    Counters, LinkSnapshot, MemberSnapshot, RelaySnapshot, RoomSnapshot, RoomsSnapshot,
+    LinkSnapshot, MemberSnapshot, RelaySnapshot, RoomSnapshot, RoomsSnapshot,
 };

@@ -15,12 +15,12 @@ use lanparty_proto::{MacAddr, PeerId};
 use crate::access::Hosting;
 use crate::attempts::Source;
 use crate::connection::{Conn, Owner};
+use crate::counters::Counters;
 use crate::ids::Quarantine;
 use crate::limits::Limits;
 use crate::probes::ProbeLimits;
 use crate::rate::Allowance;
 use crate::sealed::SealedBudgets;
-use crate::snapshot::Counters;
 
 #[derive(Debug)]
 pub(crate) struct Room {
