@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use lanparty_obs::DropReason;
 
-use crate::policy::{Passed, Spread};
+use crate::verdict::{Passed, Spread};
 
 /// A sustained rate and how far it may be exceeded at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -28,142 +28,18 @@ mod address;
 mod lan_to_player;
 mod player_to_lan;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
-use std::time::Instant;
-
 use lanparty_obs::DropReason;
 use lanparty_proto::MacAddr;
 use lanparty_proto::ethernet::{EtherType, EthernetHeader, HEADER_LEN};
 
-use crate::bindings::IpBindings;
 use crate::class::{self, Class, Protocol};
-use crate::host::HostView;
 use crate::link::{self, Link, Tag};
 use crate::rules::Rules;
 use crate::{ipv4, ipv6, nd};
 
-/// Who sent the frame, which decides what it may contain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// Sent by a player, to the LAN or to another player.
-    PlayerToLan,
-    /// Sent by the gateway on behalf of its LAN.
-    LanToPlayer,
-}
-
-/// Who is checking.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    Relay,
-    /// The only place where frames for other players do not pass, so that
-    /// "not a listed host" can be said of ARP requests too.
-    Gateway,
-    Player,
-}
-
-/// The MAC addresses of the room's players.
-pub trait Members {
-    fn contains_mac(&self, mac: MacAddr) -> bool;
-}
-
-impl Members for BTreeSet<MacAddr> {
-    fn contains_mac(&self, mac: MacAddr) -> bool {
-        self.contains(&mac)
-    }
-}
-
-impl<V> Members for BTreeMap<MacAddr, V> {
-    fn contains_mac(&self, mac: MacAddr) -> bool {
-        self.contains_key(&mac)
-    }
-}
-
-impl Members for [MacAddr] {
-    fn contains_mac(&self, mac: MacAddr) -> bool {
-        self.contains(&mac)
-    }
-}
-
-impl<const N: usize> Members for [MacAddr; N] {
-    fn contains_mac(&self, mac: MacAddr) -> bool {
-        self.contains(&mac)
-    }
-}
-
-/// What the checking place knows.
-#[derive(Clone, Copy)]
-pub struct Context<'a> {
-    pub place: Place,
-    pub rules: &'a Rules,
-    /// The registered MAC address of the player that sent the frame; `None`
-    /// for frames from the gateway.
-    pub sender: Option<MacAddr>,
-    /// All players of the room, the checking player included.
-    pub members: &'a dyn Members,
-    /// Whose IP address is whose, where the place keeps such a table. Without
-    /// one, only impossible source addresses are refused.
-    pub bindings: Option<&'a IpBindings>,
-    /// The gateway PC's own addresses and subnets; only the gateway has them.
-    pub host: Option<&'a HostView>,
-    pub now: Instant,
-}
-
-impl std::fmt::Debug for Context<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Context")
-            .field("place", &self.place)
-            .field("sender", &self.sender)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Which budget a frame is charged to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spread {
-    Unicast,
-    Flood,
-    /// A broadcast DHCP request.
-    Dhcp,
-    /// IGMP and MLD reports, outside the flood budget.
-    Membership,
-}
-
-/// A frame that may go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Passed {
-    pub class: Class,
-    pub spread: Spread,
-    /// The IP address that the frame speaks from, or asks whether it may take
-    /// (ARP probe, duplicate address detection).
-    pub speaks_for: Option<IpAddr>,
-}
-
-impl Passed {
-    /// The edges strip the tag before they pass the frame on
-    /// ([`link::strip_priority_tag`]).
-    #[must_use]
-    pub fn has_priority_tag(&self) -> bool {
-        self.class.link.tag == Tag::Priority
-    }
-}
-
-/// A drop, with the address that would have to be claimed first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refused {
-    pub reason: DropReason,
-    /// Nobody has this address; [`IpBindings::claim`] may give it to the sender.
-    pub claim: Option<IpAddr>,
-}
-
-impl From<DropReason> for Refused {
-    fn from(reason: DropReason) -> Self {
-        Self {
-            reason,
-            claim: None,
-        }
-    }
-}
+pub use crate::context::{Context, Direction, Place};
+pub use crate::members::Members;
+pub use crate::verdict::{Passed, Refused, Spread};
 
 /// Decides about one whole frame in clear. Allocates nothing.
 ///

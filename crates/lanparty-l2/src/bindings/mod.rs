@@ -12,19 +12,19 @@
 //! frames between players never pass the gateway.
 
 mod lan_hosts;
+mod police;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
-use lanparty_obs::DropReason;
 use lanparty_proto::MacAddr;
 
 use crate::buckets::{Rate, TokenBucket};
 use crate::class::{Class, Protocol};
 use crate::dhcp::{Message, MessageType, Role};
+use crate::members::Members;
 use crate::nd::Icmpv6;
-use crate::policy::{self, Context, Direction, Members, Passed};
 use crate::{ipv4, ipv6, read};
 use lan_hosts::LanHosts;
 
@@ -140,61 +140,6 @@ impl IpBindings {
         self.protected = addresses.into_iter().take(CAPACITY).collect();
         self.bound
             .retain(|address, _| !self.protected.contains(address));
-    }
-
-    /// Checks a player's frame against the policy with this table, claims the
-    /// address where it is free, and notes its use.
-    ///
-    /// A frame whose address is still being probed for is refused; hosts ask
-    /// again.
-    ///
-    /// # Errors
-    /// As [`policy::check`].
-    pub fn police(
-        &mut self,
-        frame: &[u8],
-        direction: Direction,
-        context: &Context<'_>,
-    ) -> Result<Passed, DropReason> {
-        let now = context.now;
-        let mut verdict = self.evaluate(frame, direction, context);
-        // A neighbour advertisement names two addresses: source and target.
-        for _ in 0..2 {
-            let Err(refused) = verdict else { break };
-            let (Some(address), Some(sender)) = (refused.claim, context.sender) else {
-                break;
-            };
-            if !self.claim(address, sender, now) {
-                break;
-            }
-            verdict = self.evaluate(frame, direction, context);
-        }
-        let passed = verdict.map_err(|refused| refused.reason)?;
-        if let (Direction::PlayerToLan, Some(sender), Some(address)) =
-            (direction, context.sender, passed.speaks_for)
-        {
-            match self.bound.get_mut(&address) {
-                Some(binding) => binding.last_used = now,
-                // The player's own probe starts ours.
-                None => {
-                    self.claim(address, sender, now);
-                }
-            }
-        }
-        Ok(passed)
-    }
-
-    fn evaluate(
-        &self,
-        frame: &[u8],
-        direction: Direction,
-        context: &Context<'_>,
-    ) -> Result<Passed, policy::Refused> {
-        let context = Context {
-            bindings: Some(self),
-            ..*context
-        };
-        policy::evaluate(frame, direction, &context)
     }
 
     /// Learns from a frame that came from the LAN and passed the policy.

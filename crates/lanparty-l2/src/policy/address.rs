@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use lanparty_obs::DropReason;
 use lanparty_proto::MacAddr;
 
-use super::{Context, Refused};
 use crate::bindings::Standing;
+use crate::context::Context;
+use crate::verdict::Refused;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Use {
@@ -39,11 +40,5 @@ pub(super) fn check(
         }
         (Standing::Free, Use::Speak) => refused(Some(address)),
         (Standing::Unclaimable, Use::Speak) | (Standing::Anothers, _) => refused(None),
-    }
-}
-
-impl Refused {
-    pub(super) const fn because(self, reason: DropReason) -> Self {
-        Self { reason, ..self }
     }
 }

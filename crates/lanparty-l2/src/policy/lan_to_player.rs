@@ -4,12 +4,13 @@ use std::net::IpAddr;
 
 use lanparty_obs::DropReason;
 
-use super::{Context, Refused};
 use crate::class::{Class, Protocol};
+use crate::context::Context;
 use crate::ipv4;
 use crate::ipv6;
 use crate::nd::Icmpv6;
 use crate::rules::Ipv6Mode;
+use crate::verdict::Refused;
 
 /// Returns the IP address that the frame speaks for.
 pub(super) fn check(class: &Class, context: &Context<'_>) -> Result<Option<IpAddr>, Refused> {

@@ -6,14 +6,15 @@ use lanparty_obs::DropReason;
 use lanparty_proto::MacAddr;
 
 use super::address::{self, Use};
-use super::{Context, Place, Refused};
 use crate::arp::Arp;
 use crate::class::{Class, Protocol};
+use crate::context::{Context, Place};
 use crate::dhcp::{Message, MessageType, Role};
 use crate::ipv4::{self, Ipv4, Part};
 use crate::ipv6::{self, Ipv6};
 use crate::nd::Icmpv6;
 use crate::read;
+use crate::verdict::Refused;
 
 /// Returns the IP address that the frame speaks for.
 pub(super) fn check(
