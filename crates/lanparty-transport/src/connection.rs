@@ -17,8 +17,8 @@ use crate::control::{Control, Ended, Unreadable};
 use crate::control_turn::ControlTurn;
 use crate::datagrams::{Outgoing, Splitter};
 use crate::event::{CloseReason, ConnId, ConnStats, Event, Identity};
-use crate::identity::identity_of;
 use crate::limits::TransportLimits;
+use crate::spki::identity_of;
 use crate::unrest::Unrest;
 use crate::verify::RelayVerifier;
 

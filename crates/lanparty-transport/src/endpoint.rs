@@ -27,6 +27,7 @@ use crate::event::{CloseReason, ConnId, ConnStats, Event};
 use crate::identity::{MemberIdentity, ServerIdentity};
 use crate::keys::EndpointKeys;
 use crate::limits::TransportLimits;
+use crate::provider::provider;
 use crate::timers::Timers;
 use crate::tls;
 use crate::udp::{Origin, Sent, Udp, normalised};
@@ -174,7 +175,7 @@ impl Transport {
         alpn: &[u8],
     ) -> Result<Self, BindError> {
         let basis = trust.basis();
-        let verifier = Arc::new(RelayVerifier::new(tls::provider(), trust)?);
+        let verifier = Arc::new(RelayVerifier::new(provider(), trust)?);
         let client = Client {
             basis,
             tls: tls::client(identity, verifier.clone(), alpn)?,

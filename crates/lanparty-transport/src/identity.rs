@@ -4,17 +4,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::digest;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use rcgen::{CertificateParams, DistinguishedName, DnType};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
-use rustls::server::ParsedCertificate;
 
 use crate::error::TlsSetupError;
 use crate::event::Identity;
 use crate::keys::derive;
-use crate::{tls, verify};
+use crate::provider::provider;
+use crate::spki::identity_of;
+use crate::verify;
 
 /// The secret that stays on one device and from which its room identities
 /// derive.
@@ -186,7 +186,7 @@ impl ServerIdentity {
     /// Where it has expired, is not valid yet or cannot be read.
     pub fn check_dates(&self, since_epoch: Duration) -> Result<(), TlsSetupError> {
         let now = UnixTime::since_unix_epoch(since_epoch);
-        verify::within_dates(tls::provider(), &self.chain, now)
+        verify::within_dates(provider(), &self.chain, now)
     }
 
     /// The SPKI hash by which clients may pin this relay.
@@ -224,15 +224,6 @@ fn leaf_of<'a>(
         .ok_or_else(|| TlsSetupError::CertificatePem("no certificate in it".to_owned()))
 }
 
-/// SHA-256 of a certificate's SubjectPublicKeyInfo.
-pub(crate) fn identity_of(certificate: &CertificateDer<'_>) -> Result<Identity, rustls::Error> {
-    let spki = ParsedCertificate::try_from(certificate)?.subject_public_key_info();
-    let hash = digest::digest(&digest::SHA256, &spki);
-    let mut identity = [0; 32];
-    identity.copy_from_slice(hash.as_ref());
-    Ok(Identity(identity))
-}
-
 fn self_signed(
     key: &PrivatePkcs8KeyDer<'_>,
     common_name: &str,
@@ -250,6 +241,7 @@ fn self_signed(
 
 #[cfg(test)]
 mod tests {
+    use aws_lc_rs::digest;
     use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 
     use super::*;

@@ -25,11 +25,13 @@ pub mod identity;
 mod keys;
 mod limits;
 mod prefixes;
+mod provider;
 pub mod reactor;
 pub mod run;
 mod scattered;
 #[cfg(unix)]
 pub mod signals;
+mod spki;
 #[cfg(test)]
 mod tests;
 mod timers;

@@ -19,7 +19,7 @@ use rustls::{
 
 use crate::error::TlsSetupError;
 use crate::event::{Identity, TrustFailure};
-use crate::identity::identity_of;
+use crate::spki::identity_of;
 
 /// Whom a client takes for its relay.
 #[derive(Clone, Debug)]

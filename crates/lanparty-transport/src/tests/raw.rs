@@ -13,6 +13,7 @@ use quinn_proto::{
 };
 
 use super::pair::{member, trust};
+use crate::provider::provider;
 use crate::tls;
 use crate::verify::RelayVerifier;
 
@@ -36,7 +37,7 @@ impl Raw {
     }
 
     pub(super) fn dial_with(now: Instant, relay: SocketAddr, transport: TransportConfig) -> Self {
-        let verifier = Arc::new(RelayVerifier::new(tls::provider(), trust()).unwrap());
+        let verifier = Arc::new(RelayVerifier::new(provider(), trust()).unwrap());
         let tls = tls::client(Some(&member()), verifier, ALPN).unwrap();
         let mut config = ClientConfig::new(tls);
         config
