@@ -55,7 +55,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         ])?;
     }
     step("programs");
-    cargo::run(&["build", "--workspace", "--bins", "--quiet"])?;
+    // Not this program: built beside the others it has other features, and
+    // could not find itself again after its file was replaced.
+    cargo::run(&[
+        "build",
+        "--workspace",
+        "--exclude",
+        "xtask",
+        "--bins",
+        "--quiet",
+    ])?;
     if sandbox::available() {
         step("the Windows player, cross-built and under Wine");
         match windows::prepare()? {
