@@ -9,7 +9,7 @@ mod frames;
 mod receive;
 mod write;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use lanparty_ctrl::{DisplayName, KeyCard, PeerInfo, Role, RoomId};
@@ -108,7 +108,9 @@ pub struct Keyring {
     /// The host's roster, ready to send; ours if we are the host.
     own_roster: Option<Roster>,
     roster: Option<KnownRoster>,
-    rotation: Option<Secret>,
+    /// The room's next key, and who hears of it: only who was here when the
+    /// host decided. Who comes later may be who it was decided against.
+    rotation: Option<(Secret, BTreeSet<MemberId>)>,
     wakeup: Option<Instant>,
 }
 
@@ -230,12 +232,15 @@ impl Keyring {
 
     /// As the host: tells every verified member the room's next key.
     pub fn rotate_to(&mut self, key: &RoomKey, now: Instant) {
-        self.rotation = Some(Secret::new(*key.as_bytes()));
+        let mut present = BTreeSet::new();
         for member in self.members.values_mut() {
+            let id = member.id();
             if let Some(verified) = member.trusted_mut() {
                 verified.rotation_given = false;
+                present.insert(id);
             }
         }
+        self.rotation = Some((Secret::new(*key.as_bytes()), present));
         self.wakeup = Some(now);
     }
 

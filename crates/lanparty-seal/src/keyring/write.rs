@@ -79,9 +79,11 @@ impl Keyring {
                 return Some(Body::Key(Key { epoch, sealed }));
             }
         }
-        if let Some(next) = self.rotation.clone()
+        if let Some((next, present)) = &self.rotation
+            && present.contains(&to)
             && !verified.rotation_given
         {
+            let next = next.clone();
             verified.rotation_given = true;
             let epoch = Epoch::new(0);
             let sealed = self.letter(ROTATION_LETTER, epoch, &next, to, address, rng)?;
