@@ -111,6 +111,13 @@ pub struct Keyring {
     /// The room's next key, and who hears of it: only who was here when the
     /// host decided. Who comes later may be who it was decided against.
     rotation: Option<(Secret, BTreeSet<MemberId>)>,
+    /// The first host that proved itself, in its latest session. Its word is
+    /// the only one that counts, whoever else is listed as gateway.
+    host: Option<MemberId>,
+    /// Sessions that it has ended; their word is old.
+    former_hosts: BTreeSet<[u8; 16]>,
+    /// The member that was written to last: everybody has a turn.
+    served: Option<PeerId>,
     wakeup: Option<Instant>,
 }
 
@@ -157,6 +164,9 @@ impl Keyring {
             own_roster: None,
             roster: None,
             rotation: None,
+            host: None,
+            former_hosts: BTreeSet::new(),
+            served: None,
             wakeup: None,
         };
         if role == Role::Gateway {
@@ -206,13 +216,16 @@ impl Keyring {
     /// A member is gone; where the host removed it, our keys change before
     /// the next frame.
     pub fn member_left(&mut self, peer: PeerId, was_removed: bool, now: Instant) {
-        if self.forget(peer) || was_removed {
-            self.plan_rekey(
-                if was_removed { now } else { now + LEAVE_BATCH },
-                was_removed,
-            );
+        // The reason is the relay's word. Where it is a lie, it can only hurry
+        // a change that a real departure brings anyway.
+        let was_verified = self.is_trusted(peer);
+        if self.forget(peer) {
+            let at = if was_removed { now } else { now + LEAVE_BATCH };
+            self.plan_rekey(at, was_removed);
         }
-        self.changed = now;
+        if was_verified {
+            self.changed = now;
+        }
         self.wakeup = Some(now);
     }
 
@@ -317,8 +330,16 @@ impl Keyring {
         if let Some(rekey) = self.rekey.take_if(is_due) {
             self.sending.begin(rng.random(), rekey.at_once, now);
         }
+        let silence = self.silence();
         for (peer, member) in &mut self.members {
             member.receiving.tick(now);
+            if let Some(verified) = member.trusted_mut()
+                && !verified.told_split
+                && verified.agreed + silence <= now
+            {
+                verified.told_split = true;
+                self.events.push_back(KeyEvent::Split(*peer));
+            }
             let unproven = member.verified.is_none() && !member.told_unverified;
             if unproven && member.listed + PROVE_WITHIN <= now {
                 member.told_unverified = true;
@@ -331,11 +352,14 @@ impl Keyring {
 
     /// When something is due of itself.
     fn next_deadline(&self, now: Instant) -> Instant {
+        let silence = self.silence();
         let members = self.members.values().flat_map(|member| {
             let unproven = member.verified.is_none() && !member.told_unverified;
             let prove = unproven.then_some(member.listed + PROVE_WITHIN);
             let ask = member.ask.filter(|_| !member.removed).map(|(at, _)| at);
-            [prove, ask, member.receiving.next_wakeup()]
+            let agree = member.trusted().filter(|verified| !verified.told_split);
+            let silent = agree.map(|verified| verified.agreed + silence);
+            [prove, ask, silent, member.receiving.next_wakeup()]
         });
         [
             Some(self.own.next_wakeup()),
@@ -370,6 +394,11 @@ impl Keyring {
             self.own.renew_now(member.listed);
         }
         member.verified.is_some_and(|verified| verified.given > 0)
+    }
+
+    fn is_trusted(&self, peer: PeerId) -> bool {
+        let member = self.members.get(&peer);
+        member.is_some_and(|member| member.trusted().is_some())
     }
 
     fn plan_rekey(&mut self, at: Instant, at_once: bool) {
@@ -408,6 +437,12 @@ impl Keyring {
     fn heartbeat_interval(&self) -> Duration {
         let others = u32::try_from(self.members.len()).unwrap_or(u32::MAX);
         HEARTBEAT + HEARTBEAT_PER_MEMBER.saturating_mul(others)
+    }
+
+    /// A member that has not agreed with us for this long sees another room, or
+    /// the relay keeps its heartbeats from us.
+    fn silence(&self) -> Duration {
+        self.heartbeat_interval() * 3 + receive::SETTLE
     }
 
     /// The verified members as one value, ourselves among them.

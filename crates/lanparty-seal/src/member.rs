@@ -59,14 +59,18 @@ pub(crate) struct Verified {
     /// The version of our roster that it was sent.
     pub(crate) roster_given: u64,
     pub(crate) rotation_given: bool,
+    /// When it last asked for a key, and for our announcement.
     pub(crate) answered: Option<Instant>,
+    pub(crate) announced: Option<Instant>,
     pub(crate) heartbeat: u64,
     pub(crate) disagreements: u8,
+    /// Its last heartbeat that agreed with us, or its proof.
+    pub(crate) agreed: Instant,
     pub(crate) told_split: bool,
 }
 
 impl Verified {
-    pub(crate) const fn new(number: u32, x25519: [u8; 32]) -> Self {
+    pub(crate) const fn new(number: u32, x25519: [u8; 32], now: Instant) -> Self {
         Self {
             number,
             x25519,
@@ -76,8 +80,10 @@ impl Verified {
             roster_given: 0,
             rotation_given: false,
             answered: None,
+            announced: None,
             heartbeat: 0,
             disagreements: 0,
+            agreed: now,
             told_split: false,
         }
     }

@@ -19,6 +19,11 @@ pub(crate) const EPOCH_TIME: Duration = Duration::from_secs(600);
 /// the first frame under it: a round trip across the world.
 pub(crate) const SWITCH_AFTER: Duration = Duration::from_millis(500);
 
+/// A generation is used by then even where others keep us busy with what else
+/// they ask for: with the time for which departures are gathered, who left
+/// reads nothing later than two seconds after that.
+const HAND_OUT_AT_MOST: Duration = Duration::from_secs(1);
+
 #[derive(Debug)]
 pub(crate) struct Sending {
     chain: Chain,
@@ -34,7 +39,7 @@ pub(crate) struct Sending {
 #[derive(Debug)]
 struct Next {
     chain: Chain,
-    use_at: Option<Instant>,
+    use_at: Instant,
 }
 
 impl Sending {
@@ -83,7 +88,7 @@ impl Sending {
             self.next = None;
             self.switch(chain, now);
         } else {
-            let use_at = None;
+            let use_at = now + HAND_OUT_AT_MOST;
             self.next = Some(Next { chain, use_at });
         }
     }
@@ -94,20 +99,15 @@ impl Sending {
 
     /// Everyone has been sent the next generation.
     pub(crate) fn handed_out(&mut self, now: Instant) {
-        if let Some(next) = &mut self.next
-            && next.use_at.is_none()
-        {
-            next.use_at = Some(now + SWITCH_AFTER);
+        if let Some(next) = &mut self.next {
+            next.use_at = next.use_at.min(now + SWITCH_AFTER);
         }
     }
 
     /// Does what is due; true where a new generation has to begin because the
     /// present one has no epochs left.
     pub(crate) fn tick(&mut self, now: Instant) -> bool {
-        if let Some(next) = self
-            .next
-            .take_if(|next| next.use_at.is_some_and(|at| at <= now))
-        {
+        if let Some(next) = self.next.take_if(|next| next.use_at <= now) {
             self.switch(next.chain, now);
         }
         self.is_worn(now) && !self.step(now) && self.next.is_none()
@@ -116,7 +116,7 @@ impl Sending {
     pub(crate) fn next_wakeup(&self) -> Option<Instant> {
         // A worn key is replaced with what is being handed out.
         match &self.next {
-            Some(next) => next.use_at,
+            Some(next) => Some(next.use_at),
             None => Some(self.since + EPOCH_TIME),
         }
     }

@@ -18,7 +18,7 @@ use crate::removals::{self, KnownRoster};
 /// A key is sent again to who asks for it, but not more often than this.
 const ANSWER_AFTER: Duration = Duration::from_secs(1);
 /// How long two members may disagree while news travels.
-const SETTLE: Duration = Duration::from_secs(20);
+pub(super) const SETTLE: Duration = Duration::from_secs(20);
 /// Heartbeats in a row that have to disagree.
 const DISAGREEMENTS: u8 = 2;
 
@@ -97,7 +97,8 @@ impl Keyring {
                     self.events.push_back(KeyEvent::Verified(from));
                 }
                 self.changed = now;
-                let verified = unproven.insert(Verified::new(announce.number, announce.x25519));
+                let verified =
+                    unproven.insert(Verified::new(announce.number, announce.x25519, now));
                 verified.entitled = self.sending.is_open_to_who_came(member.came_after);
                 if !verified.entitled {
                     self.step_at.get_or_insert(now + JOIN_BATCH);
@@ -107,10 +108,14 @@ impl Keyring {
                 verified
             }
         };
-        verified.announce_due |= announce.ask;
+        if announce.ask && verified.announced.is_none_or(|at| at + ANSWER_AFTER <= now) {
+            verified.announced = Some(now);
+            verified.announce_due = true;
+        }
         if missing {
             member.miss(now);
         }
+        self.meet_host(from);
         Ok(())
     }
 
@@ -156,6 +161,9 @@ impl Keyring {
             return Err(Unbelievable::NotTheHost);
         }
         let host = member.id();
+        if self.host != Some(host) {
+            return Err(Unbelievable::NotTheHost);
+        }
         let known = self.roster.as_ref().filter(|known| known.host == host);
         if known.is_some_and(|known| roster.version <= known.version) {
             return Err(Unbelievable::Old);
@@ -203,6 +211,7 @@ impl Keyring {
         }
         if agrees {
             verified.disagreements = 0;
+            verified.agreed = now;
             if std::mem::take(&mut verified.told_split) {
                 self.events.push_back(KeyEvent::SplitEnded(from));
             }
@@ -222,13 +231,37 @@ impl Keyring {
     fn rotation_came(&mut self, from: PeerId, sealed: &Sealed) -> Result<(), Unbelievable> {
         let member = self.members.get(&from).ok_or(Unbelievable::Stranger)?;
         member.trusted().ok_or(Unbelievable::Unverified)?;
-        if member.info.role != Role::Gateway {
+        if self.role == Role::Gateway || self.host != Some(member.id()) {
             return Err(Unbelievable::NotTheHost);
         }
         let key = self.open_letter(from, ROTATION_LETTER, 0, sealed)?;
         let key = RoomKey::from_bytes(key);
         self.events.push_back(KeyEvent::RoomKeyRotated(key));
         Ok(())
+    }
+
+    /// The first gateway that proves itself is the host for as long as this
+    /// program runs. It may come back in another session, and then the word of
+    /// the former one is old, even if somebody plays it again.
+    fn meet_host(&mut self, from: PeerId) {
+        let Some(member) = self.members.get(&from) else {
+            return;
+        };
+        let id = member.id();
+        if member.info.role != Role::Gateway
+            || member.trusted().is_none()
+            || self.former_hosts.contains(&id.session)
+        {
+            return;
+        }
+        match self.host {
+            None => self.host = Some(id),
+            Some(host) if host.identity == id.identity && host.session != id.session => {
+                self.former_hosts.insert(host.session);
+                self.host = Some(id);
+            }
+            Some(_) => {}
+        }
     }
 
     fn open_letter(

@@ -23,13 +23,18 @@ impl Keyring {
         if let Some(ask) = self.announce_all.take() {
             return Some((None, self.announce(ask).encode()));
         }
-        let peers = self.members.keys().copied();
-        let next = peers.collect::<Vec<_>>().into_iter().find_map(|peer| {
-            let body = self.write_to(peer, now, rng)?;
-            Some((Some(peer), body.encode()))
-        });
-        if next.is_some() {
-            return next;
+        // From behind the one who was served last, so that nobody who asks and
+        // asks keeps us from the others.
+        let (before, behind): (Vec<_>, Vec<_>) = self
+            .members
+            .keys()
+            .copied()
+            .partition(|peer| Some(*peer) <= self.served);
+        for peer in behind.into_iter().chain(before) {
+            if let Some(body) = self.write_to(peer, now, rng) {
+                self.served = Some(peer);
+                return Some((Some(peer), body.encode()));
+            }
         }
         if self.heartbeat_at.is_some_and(|at| at <= now) {
             self.heartbeat_at = Some(now + self.heartbeat_interval());

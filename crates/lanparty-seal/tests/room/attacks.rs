@@ -13,6 +13,10 @@ use proptest::prelude::*;
 use crate::party::{KEY, Letter, Party, Sealed, peer, signer};
 
 const SECOND: Duration = Duration::from_secs(1);
+/// First bytes of bodies (docs/protocol.md, section 13).
+const ANNOUNCE: u8 = 1;
+const KEY_LETTER: u8 = 2;
+const HEARTBEAT: u8 = 5;
 
 #[test]
 fn a5_a_bit_that_the_relay_flips_drops_the_frame() {
@@ -294,6 +298,18 @@ fn a_hosts_decision_that_the_relay_withholds_shows() {
 }
 
 #[test]
+fn heartbeats_that_the_relay_withholds_are_missed() {
+    let mut party = Party::of(3);
+    party.pass(30 * SECOND);
+    assert_eq!(party.member(peer(1)).events, []);
+    party.passes = |letter| letter.body[0] != HEARTBEAT;
+    party.pass(120 * SECOND);
+    let events = &party.member(peer(1)).events;
+    assert!(events.contains(&KeyEvent::Split(peer(2))));
+    assert!(events.contains(&KeyEvent::Split(peer(3))));
+}
+
+#[test]
 fn an_honest_room_never_looks_split() {
     let mut party = Party::new();
     party.join(Role::Gateway, KEY);
@@ -420,6 +436,91 @@ fn an_older_decision_of_the_host_does_not_come_back() {
     let first = first.unwrap();
     assert_eq!((first.from, first.to), (host, ann));
     assert_eq!(party.deliver(&first), Err(Unbelievable::Old));
+}
+
+#[test]
+fn a_second_gateway_has_no_say_even_with_the_key() {
+    let mut party = Party::new();
+    party.join(Role::Gateway, KEY);
+    let ann = party.join(Role::Client, KEY);
+    let bob = party.join(Role::Client, KEY);
+    party.pass(2 * SECOND);
+    let mallory = party.join(Role::Gateway, KEY);
+    party.pass(2 * SECOND);
+    let banned = party.member(bob).info.key_card.identity;
+    let next = RoomKey::from_bytes([0x5A; 32]);
+    let now = party.now;
+    let keys = &mut party.member(mallory).keys;
+    keys.set_banned([banned], now);
+    keys.rotate_to(&next, now);
+    party.pass(2 * SECOND);
+    assert_eq!(party.standing(bob, ann), Some(Standing::Verified));
+    let events = &party.member(ann).events;
+    assert!(!events.contains(&KeyEvent::RoomKeyRotated(next)));
+}
+
+#[test]
+fn the_word_of_the_hosts_former_session_does_not_come_back() {
+    let mut party = Party::new();
+    let first = party.join_as(99, Role::Gateway, KEY);
+    let ann = party.join(Role::Client, KEY);
+    let bob = party.join(Role::Client, KEY);
+    party.pass(2 * SECOND);
+    let former = party.leave(first, false);
+    let host = party.join_as(99, Role::Gateway, KEY);
+    party.pass(2 * SECOND);
+    let banned = party.member(bob).info.key_card.identity;
+    let now = party.now;
+    party.member(host).keys.set_banned([banned], now);
+    party.pass(2 * SECOND);
+    assert_eq!(party.standing(bob, ann), Some(Standing::Removed));
+    // The relay lists the session from before the ban again.
+    party.enter(former);
+    party.pass(5 * SECOND);
+    assert_eq!(party.standing(bob, ann), Some(Standing::Removed));
+    // Once: it was never taken back.
+    let events = party.member(ann).events.iter();
+    let removed = events.filter(|event| **event == KeyEvent::Removed(bob));
+    assert_eq!(removed.count(), 1);
+}
+
+#[test]
+fn who_asks_without_end_is_answered_once_a_second() {
+    let mut party = Party::of(2);
+    party.pass(5 * SECOND);
+    let asking = party
+        .capture
+        .iter()
+        .find(|l| l.body[0] == ANNOUNCE && l.to == peer(1) && l.body[1] != 0)
+        .cloned()
+        .unwrap();
+    let before = party.capture.len();
+    for _ in 0..500 {
+        let _refused_or_not = party.deliver(&asking);
+        party.pass(Duration::from_millis(2));
+    }
+    let answers = party.capture[before..].iter();
+    let answers = answers.filter(|l| l.body[0] == ANNOUNCE && l.from == peer(1));
+    assert!((1..=2).contains(&answers.count()));
+}
+
+#[test]
+fn departures_that_the_relay_makes_up_change_no_keys() {
+    let mut party = Party::of(2);
+    party.pass(5 * SECOND);
+    let mut ghost = party.member(peer(2)).info.clone();
+    ghost.peer = peer(77);
+    ghost.key_card.session = [0x77; 16];
+    let before = party.capture.len();
+    for _ in 0..5 {
+        let now = party.now;
+        let keys = &mut party.member(peer(1)).keys;
+        keys.member_joined(&ghost, now);
+        keys.member_left(peer(77), true, now);
+        party.pass(SECOND);
+    }
+    let letters = party.capture[before..].iter();
+    assert_eq!(letters.filter(|l| l.body[0] == KEY_LETTER).count(), 0);
 }
 
 #[test]
