@@ -9,30 +9,31 @@ use lanparty_lab::flood::{Spoofer, addresses, initials};
 use lanparty_lab::party::{RELAY, WAN};
 use lanparty_lab::pings::Pings;
 use lanparty_lab::{Party, PartyOptions};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{game, milliseconds, percent, row};
+use super::parts::Measured;
+use super::{Arguments, game, milliseconds, percent, row};
 
 const PER_SECOND: u32 = 5_000;
 const SOURCES: u32 = 2_000;
 /// Longer than the game's pings take.
 const TIME: Duration = Duration::from_secs(8);
 
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Figures {
     loss: f64,
     p50_ms: f64,
     p99_ms: f64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Report {
     idle: Figures,
     flooded: Figures,
     initials: u32,
 }
 
-pub(super) fn measure() -> Result<Report> {
+fn measure() -> Result<Report> {
     let party = Party::start(PartyOptions::default())?;
     let stranger = &party.players.get(1).context("bob did not come")?.node;
     let relay_mac = party.relay_node.mac(WAN)?;
@@ -64,8 +65,19 @@ fn figures(pings: &Pings) -> Figures {
     }
 }
 
-impl Report {
-    pub(super) fn rows(&self) -> Vec<Vec<String>> {
+impl Measured for Report {
+    const TITLE: &'static str = "Handshakes of strangers";
+
+    fn about(_: &Arguments) -> Duration {
+        Duration::from_secs(25)
+    }
+
+    fn measure(arguments: &Arguments) -> Result<Self> {
+        arguments.say("a flood of handshakes");
+        measure()
+    }
+
+    fn rows(&self) -> Vec<Vec<String>> {
         let line = |name: &str, figures: &Figures| {
             let ms = |ms: f64| milliseconds(Duration::from_secs_f64(ms / 1e3));
             row([

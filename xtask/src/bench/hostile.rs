@@ -5,16 +5,17 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use lanparty_ctrl::{CloseCode, Message, Ping};
+use lanparty_ctrl::{Message, Ping};
 use lanparty_lab::forged;
 use lanparty_lab::packet::ipx_ethernet_ii;
 use lanparty_lab::party::RELAY;
 use lanparty_lab::{Party, PartyOptions, RawMember};
 use lanparty_proto::overlay::{Header, Hint, Kind};
 use lanparty_proto::{MacAddr, PeerId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{game, milliseconds, percent, row};
+use super::parts::Measured;
+use super::{Arguments, game, milliseconds, percent, row};
 
 const MALLORY: MacAddr = MacAddr([2, 0, 0x5E, 0x10, 0, 0x66]);
 /// Datagrams given to the transport at a time; its queue takes no more.
@@ -95,22 +96,21 @@ fn datagrams(mallory: &RawMember, source: PeerId, kind: Kind, content: &[u8]) {
     thread::sleep(Duration::from_millis(1));
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct Outcome {
-    abuse: &'static str,
+#[derive(Debug, Serialize, Deserialize)]
+struct Outcome {
+    abuse: String,
     loss: f64,
     p99_ms: f64,
     /// How the relay ended it, where it did.
-    ended: Option<CloseCode>,
+    ended: Option<String>,
 }
 
-pub(super) fn measure() -> Result<Vec<Outcome>> {
-    let party = Party::start(PartyOptions::default())?;
-    ABUSES.iter().map(|abuse| suffer(&party, abuse)).collect()
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Report {
+    outcomes: Vec<Outcome>,
 }
 
 fn suffer(party: &Party, abuse: &Abuse) -> Result<Outcome> {
-    eprintln!("a hostile member: {}", abuse.name);
     let bob = &party.players.get(1).context("bob did not come")?.node;
     let mallory = RawMember::join(
         bob,
@@ -137,28 +137,47 @@ fn suffer(party: &Party, abuse: &Abuse) -> Result<Outcome> {
         .is_some()
         .then(|| mallory.closed_with(Duration::ZERO));
     Ok(Outcome {
-        abuse: abuse.name,
+        abuse: abuse.name.to_owned(),
         loss: pings.loss(),
         p99_ms: pings.percentile(99).as_secs_f64() * 1e3,
-        ended: ended.and_then(|ended| ended.ok().map(|(code, _)| code)),
+        ended: ended.and_then(|ended| ended.ok().map(|(code, _)| code.name().to_owned())),
     })
 }
 
-pub(super) fn rows(outcomes: &[Outcome]) -> Vec<Vec<String>> {
-    let heading = row([
-        "another member sends",
-        "loss, %",
-        "RTT p99, ms",
-        "the relay ends it",
-    ]);
-    let lines = outcomes.iter().map(|outcome| {
-        let ended = outcome.ended.map_or("", CloseCode::name);
-        row([
-            outcome.abuse,
-            &percent(outcome.loss),
-            &milliseconds(Duration::from_secs_f64(outcome.p99_ms / 1e3)),
-            ended,
-        ])
-    });
-    std::iter::once(heading).chain(lines).collect()
+impl Measured for Report {
+    const TITLE: &'static str = "A hostile member";
+
+    fn about(_: &Arguments) -> Duration {
+        // Each: a join, and the pings of a game.
+        Duration::from_secs(8) + Duration::from_secs(7) * ABUSES.len().try_into().unwrap_or(1)
+    }
+
+    fn measure(arguments: &Arguments) -> Result<Self> {
+        let party = Party::start(PartyOptions::default())?;
+        let outcomes = ABUSES.iter().map(|abuse| {
+            arguments.say(&format!("a hostile member: {}", abuse.name));
+            suffer(&party, abuse)
+        });
+        Ok(Self {
+            outcomes: outcomes.collect::<Result<_>>()?,
+        })
+    }
+
+    fn rows(&self) -> Vec<Vec<String>> {
+        let heading = row([
+            "another member sends",
+            "loss, %",
+            "RTT p99, ms",
+            "the relay ends it",
+        ]);
+        let lines = self.outcomes.iter().map(|outcome| {
+            row([
+                &outcome.abuse,
+                &percent(outcome.loss),
+                &milliseconds(Duration::from_secs_f64(outcome.p99_ms / 1e3)),
+                outcome.ended.as_deref().unwrap_or_default(),
+            ])
+        });
+        std::iter::once(heading).chain(lines).collect()
+    }
 }

@@ -7,9 +7,10 @@ use anyhow::{Context as _, Result};
 use lanparty_lab::party::RELAY;
 use lanparty_lab::{Party, PartyOptions, RawMember, wait};
 use lanparty_proto::MacAddr;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::row;
+use super::parts::Measured;
+use super::{Arguments, row};
 
 /// Idle members, in rooms of [`PER_ROOM`].
 const MEMBERS: u16 = 200;
@@ -17,7 +18,7 @@ const PER_ROOM: u16 = 50;
 /// Members that come and go at a time.
 const VISITORS: u16 = 20;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Report {
     kib_per_member: f64,
     joins: u64,
@@ -25,20 +26,21 @@ pub(super) struct Report {
     mib_at_the_end: f64,
 }
 
-pub(super) fn measure(churn: Duration) -> Result<Report> {
+fn measure(arguments: &Arguments) -> Result<Report> {
+    let churn = churn(arguments);
     let mut party = Party::build(PartyOptions::default())?;
     party.start_relay()?;
     // What the first members cost once and for all is not theirs.
     let warm = join(&party, 0..VISITORS)?;
     let before = resident(&party)?;
-    eprintln!("{MEMBERS} idle members");
+    arguments.say(&format!("{MEMBERS} idle members"));
     let idle = join(&party, 1_000..1_000 + MEMBERS)?;
     std::thread::sleep(Duration::from_secs(3));
     let after = resident(&party)?;
     drop(idle);
     drop(warm);
 
-    eprintln!("members come and go for {} minutes", churn.as_secs() / 60);
+    arguments.say("members come and go");
     let began = wait::now();
     let mut joins = 0;
     let mut early = None;
@@ -83,8 +85,23 @@ fn join(party: &Party, numbers: std::ops::Range<u16>) -> Result<Vec<RawMember>> 
         .collect()
 }
 
-impl Report {
-    pub(super) fn rows(&self) -> Vec<Vec<String>> {
+fn churn(arguments: &Arguments) -> Duration {
+    Duration::from_secs(arguments.churn_minutes * 60)
+}
+
+impl Measured for Report {
+    const TITLE: &'static str = "Memory of the relay";
+
+    fn about(arguments: &Arguments) -> Duration {
+        // The idle members have joined by then.
+        Duration::from_secs(15) + churn(arguments)
+    }
+
+    fn measure(arguments: &Arguments) -> Result<Self> {
+        measure(arguments)
+    }
+
+    fn rows(&self) -> Vec<Vec<String>> {
         let line = |name: &str, number: f64| vec![name.to_owned(), format!("{number:.1}")];
         vec![
             row(["the relay's memory", ""]),

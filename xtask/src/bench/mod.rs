@@ -4,22 +4,33 @@
 //! ratios from one run are worth comparing.
 
 mod flood;
+mod goals;
 mod hostile;
+mod machine;
 mod memory;
+mod parts;
+mod plot;
+mod progress;
+mod record;
+mod report;
+mod statistics;
+mod svg;
 mod tunnel;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
-use clap::ValueEnum;
+use anyhow::{Context as _, Result, bail};
+use clap::ValueEnum as _;
 use lanparty_lab::party::HOST1;
 use lanparty_lab::pings::Pings;
 use lanparty_lab::{Party, packages, programs, sandbox};
-use serde::Serialize;
 
 use crate::cargo;
-use crate::table::columns;
+use parts::Part;
+use progress::Progress;
+use report::Report;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -27,7 +38,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 3)]
     repeats: usize,
     /// Seconds of each throughput run
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 3)]
     seconds: u64,
     /// Minutes in which members come and go while the relay's memory is watched
     #[arg(long, default_value_t = 2)]
@@ -38,35 +49,39 @@ pub(crate) struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Write report.json, report.txt and the plots there; parts that were not
+    /// measured now are kept from an earlier report
+    #[arg(long, value_name = "DIRECTORY")]
+    out: Option<PathBuf>,
+    /// Make docs/benchmarks.md from report.json in the directory of --out,
+    /// and measure nothing
+    #[arg(long, requires = "out")]
+    record: bool,
+    #[arg(skip)]
+    progress: Progress,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Part {
-    /// Throughput, latency and CPU: sealed, in clear, and OpenVPN
-    Tunnel,
-    /// A room while strangers begin thousands of handshakes a second
-    Flood,
-    /// A room while one member does its worst
-    Hostile,
-    /// The relay's memory for each idle member, and while members come and go
-    Memory,
-}
+impl Arguments {
+    /// Tells whoever waits what happens now, and how long the rest will take.
+    fn say(&self, what: &str) {
+        self.progress.say(what);
+    }
 
-#[derive(Debug, Default, Serialize)]
-struct Report {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tunnel: Option<tunnel::Report>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    flood: Option<flood::Report>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    hostile: Vec<hostile::Outcome>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    memory: Option<memory::Report>,
+    fn wanted(&self) -> Vec<Part> {
+        let all = Part::value_variants().iter().copied();
+        all.filter(|part| self.only.is_empty() || self.only.contains(part))
+            .collect()
+    }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if sandbox::entered() {
         return inside(arguments);
+    }
+    if arguments.record {
+        let directory = arguments.out.as_ref().context("--record needs --out")?;
+        record::write(&Report::load(directory)?, cargo::workspace())?;
+        return Ok(ExitCode::SUCCESS);
     }
     sandbox::require()?;
     packages::ensure(&[packages::PARTY, packages::BENCH])?;
@@ -86,44 +101,34 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 fn inside(arguments: &Arguments) -> Result<ExitCode> {
     sandbox::prepare()?;
-    let wanted = |part| arguments.only.is_empty() || arguments.only.contains(&part);
-    let mut report = Report::default();
-    if wanted(Part::Tunnel) {
-        report.tunnel = Some(tunnel::measure(arguments)?);
-    }
-    if wanted(Part::Flood) {
-        eprintln!("a flood of handshakes");
-        report.flood = Some(flood::measure()?);
-    }
-    if wanted(Part::Hostile) {
-        report.hostile = hostile::measure()?;
-    }
-    if wanted(Part::Memory) {
-        report.memory = Some(memory::measure(Duration::from_secs(
-            arguments.churn_minutes * 60,
-        ))?);
+    let wanted = arguments.wanted();
+    let about = |part: &Part| part.about(arguments);
+    arguments.progress.expect(wanted.iter().map(about));
+    let mut report = match &arguments.out {
+        Some(directory) => Report::load_or_new(directory)?,
+        None => Report::new()?,
+    };
+    let mut failed = Vec::new();
+    for part in wanted {
+        // The rest is worth having when one part fails after many minutes.
+        if let Err(error) = report.parts.measure(part, arguments) {
+            eprintln!("{part}: {error:#}");
+            failed.push(part.to_string());
+        }
+        arguments.progress.done();
+        if let Some(directory) = &arguments.out {
+            report.save(directory)?;
+        }
     }
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        println!("{}", report.json()?);
     } else {
-        print_tables(&report);
+        print!("{}", report.text());
+    }
+    if !failed.is_empty() {
+        bail!("not measured: {}", failed.join(", "));
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn print_tables(report: &Report) {
-    let tables = [
-        report.tunnel.as_ref().map(tunnel::Report::rows),
-        report.flood.as_ref().map(flood::Report::rows),
-        (!report.hostile.is_empty()).then(|| hostile::rows(&report.hostile)),
-        report.memory.as_ref().map(memory::Report::rows),
-    ];
-    let tables: Vec<String> = tables
-        .into_iter()
-        .flatten()
-        .map(|rows| columns(&rows))
-        .collect();
-    print!("{}", tables.join("\n"));
 }
 
 /// One line of a table.

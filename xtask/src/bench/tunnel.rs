@@ -8,12 +8,15 @@ use anyhow::{Context as _, Result};
 use lanparty_lab::party::HOST1;
 use lanparty_lab::rivals::{OPENVPN_PLAYER, OpenVpn};
 use lanparty_lab::{Node, Party, PartyOptions, Process, iperf, traffic};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::parts::Measured;
+use super::plot::{Bars, Group, Kind, Plot};
+use super::statistics::median;
 use super::{Arguments, row};
 
 /// What one tunnel did in one repeat.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Figures {
     tcp_up_mbit_s: f64,
     tcp_down_mbit_s: f64,
@@ -23,18 +26,19 @@ struct Figures {
     relay_cpu_s_per_gb: f64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Report {
     sealed: Figures,
     clear: Figures,
     openvpn: Figures,
 }
 
-pub(super) fn measure(arguments: &Arguments) -> Result<Report> {
+fn measure(arguments: &Arguments) -> Result<Report> {
     let (mut sealed, mut clear, mut openvpn) = (Vec::new(), Vec::new(), Vec::new());
     // Alternating, so that a slow minute of the machine hits all.
     for repeat in 1..=arguments.repeats {
-        let say = |what| eprintln!("repeat {repeat} of {}: {what}", arguments.repeats);
+        let say =
+            |what| arguments.say(&format!("repeat {repeat} of {}: {what}", arguments.repeats));
         say("softlan-vpn, sealed");
         sealed.push(measure_ours(arguments, true)?);
         say("softlan-vpn, in clear");
@@ -43,9 +47,9 @@ pub(super) fn measure(arguments: &Arguments) -> Result<Report> {
         openvpn.push(measure_openvpn(arguments)?);
     }
     Ok(Report {
-        sealed: median(&sealed),
-        clear: median(&clear),
-        openvpn: median(&openvpn),
+        sealed: medians(&sealed),
+        clear: medians(&clear),
+        openvpn: medians(&openvpn),
     })
 }
 
@@ -114,12 +118,8 @@ fn cpu_time(processes: &[&Process]) -> Result<Duration> {
     processes.iter().map(|process| process.cpu_time()).sum()
 }
 
-fn median(repeats: &[Figures]) -> Figures {
-    let of = |figure: fn(&Figures) -> f64| {
-        let mut values: Vec<f64> = repeats.iter().map(figure).collect();
-        values.sort_by(f64::total_cmp);
-        values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-    };
+fn medians(repeats: &[Figures]) -> Figures {
+    let of = |figure: fn(&Figures) -> f64| median(repeats.iter().map(figure)).unwrap_or_default();
     Figures {
         tcp_up_mbit_s: of(|figures| figures.tcp_up_mbit_s),
         tcp_down_mbit_s: of(|figures| figures.tcp_down_mbit_s),
@@ -130,7 +130,28 @@ fn median(repeats: &[Figures]) -> Figures {
 }
 
 impl Report {
-    pub(super) fn rows(&self) -> Vec<Vec<String>> {
+    pub(super) fn tcp_up_over(&self, _rival: &str) -> Option<f64> {
+        Some(self.sealed.tcp_up_mbit_s / self.openvpn.tcp_up_mbit_s)
+    }
+
+    pub(super) fn cpu_over(&self, _rival: &str) -> Option<f64> {
+        Some(self.sealed.cpu_s_per_gb / self.openvpn.cpu_s_per_gb)
+    }
+}
+
+impl Measured for Report {
+    const TITLE: &'static str = "Tunnels";
+
+    fn about(arguments: &Arguments) -> Duration {
+        let once = Duration::from_secs(2 * arguments.seconds + 12);
+        once * (3 * arguments.repeats).try_into().unwrap_or(1)
+    }
+
+    fn measure(arguments: &Arguments) -> Result<Self> {
+        measure(arguments)
+    }
+
+    fn rows(&self) -> Vec<Vec<String>> {
         let line = |name: &str, figure: fn(&Figures) -> f64| {
             let figures = [&self.sealed, &self.clear, &self.openvpn].map(figure);
             let [sealed, clear, openvpn] = figures;
@@ -155,22 +176,26 @@ impl Report {
             line("CPU of the relay, s/GB", |it| it.relay_cpu_s_per_gb),
         ]
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_median_ignores_one_bad_repeat() {
-        let figures = |mbit: f64| Figures {
-            tcp_up_mbit_s: mbit,
-            tcp_down_mbit_s: mbit,
-            rtt_ms: mbit,
-            cpu_s_per_gb: mbit,
-            relay_cpu_s_per_gb: mbit,
+    fn plots(&self) -> Vec<Plot> {
+        let group = |name: &str, figure: fn(&Figures) -> f64| Group {
+            name: name.to_owned(),
+            values: [&self.sealed, &self.clear, &self.openvpn]
+                .map(|it| Some(figure(it)))
+                .to_vec(),
         };
-        let median = median(&[figures(3.0), figures(900.0), figures(2.0)]);
-        assert!((median.tcp_up_mbit_s - 3.0).abs() < 1e-9);
+        let bars = Bars {
+            unit: "Mbit/s",
+            series: row(["sealed", "in clear", "OpenVPN TAP"]),
+            groups: vec![
+                group("player to LAN", |it| it.tcp_up_mbit_s),
+                group("LAN to player", |it| it.tcp_down_mbit_s),
+            ],
+        };
+        vec![Plot::new(
+            "throughput",
+            "TCP through the tunnel",
+            Kind::Bars(bars),
+        )]
     }
 }
