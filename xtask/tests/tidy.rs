@@ -22,6 +22,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("lanparty-ctrl", 1),
     ("lanparty-l2", 1),
     ("lanparty-queue", 1),
+    ("lanparty-congestion", 1),
     ("lanparty-seal", 1),
     ("lanparty-relay-core", 2),
     ("lanparty-client-core", 2),
