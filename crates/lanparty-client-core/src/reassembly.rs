@@ -52,6 +52,8 @@ impl Default for Limits {
 #[derive(Debug, Default)]
 pub struct Reassembler {
     limits: Limits,
+    /// A sender that has nothing waiting keeps its place for a while: its next
+    /// frame needs it again.
     senders: BTreeMap<PeerId, VecDeque<Partial>>,
     waiting: usize,
     /// Buffers of finished frames, for the next ones.
@@ -142,6 +144,7 @@ impl Reassembler {
         for source in senders {
             self.expire_sender(source, now, drops);
         }
+        self.senders.retain(|_, partials| !partials.is_empty());
     }
 
     /// When [`Self::expire`] has something to do.
@@ -154,6 +157,7 @@ impl Reassembler {
     /// Forgets a sender that left the room.
     pub fn forget(&mut self, source: PeerId) {
         while self.discard_oldest(source).is_some() {}
+        self.senders.remove(&source);
     }
 
     fn find(&mut self, source: PeerId, header: FragmentHeader) -> Option<&mut Partial> {
@@ -174,9 +178,6 @@ impl Reassembler {
         };
         let at = partials.iter().rposition(|p| p.is(header));
         let removed = at.and_then(|at| partials.remove(at));
-        if partials.is_empty() {
-            self.senders.remove(&source);
-        }
         removed.map_or_else(Vec::new, |partial| {
             self.waiting -= 1;
             partial.frame
@@ -220,11 +221,7 @@ impl Reassembler {
 
     fn discard_oldest(&mut self, source: PeerId) -> Option<Counted> {
         let partials = self.senders.get_mut(&source)?;
-        let removed = partials.pop_front();
-        if partials.is_empty() {
-            self.senders.remove(&source);
-        }
-        let partial = removed?;
+        let partial = partials.pop_front()?;
         self.waiting -= 1;
         self.recycle(partial.frame);
         Some(Counted(partial.killed))

@@ -63,9 +63,7 @@ impl Tunnel {
             hint: flow.hint,
         };
         let room = overlay::HEADER_LEN + SEAL_LEN + frame.len();
-        if self.buffer.capacity() < room {
-            self.buffer.reserve(BUFFER_LEN.max(room));
-        }
+        reserve(&mut self.buffer, room);
         self.buffer.extend_from_slice(&header.encode());
         match keys {
             Some(keys) => self.seal(frame, source, keys, now)?,
@@ -81,11 +79,11 @@ impl Tunnel {
             let pieces = fragment::split(&datagram, max_datagram, frame_id, false)
                 .map_err(reason_of_split)?;
             for piece in pieces {
-                let mut bytes = Vec::with_capacity(piece.len());
-                piece.write_to(&mut bytes);
+                reserve(&mut self.buffer, piece.len());
+                piece.write_parts(|part| self.buffer.extend_from_slice(part));
                 self.counters.datagrams_out += 1;
                 self.counters.fragments_out += 1;
-                sink(key, bytes.into());
+                sink(key, self.buffer.split().freeze());
             }
         }
         count_out(&mut self.counters, frame);
@@ -117,6 +115,12 @@ impl Tunnel {
         };
         self.buffer.extend_from_slice(&tag);
         Ok(())
+    }
+}
+
+fn reserve(buffer: &mut BytesMut, room: usize) {
+    if buffer.capacity() < room {
+        buffer.reserve(BUFFER_LEN.max(room));
     }
 }
 

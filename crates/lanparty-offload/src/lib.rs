@@ -30,6 +30,8 @@ pub mod coalesce;
 pub mod segment;
 pub mod vnet;
 
+#[cfg(test)]
+mod allocations;
 mod bytes;
 mod checksum;
 mod layout;

@@ -244,19 +244,24 @@ impl Piece<'_> {
 
     /// Appends the datagram.
     pub fn write_to(&self, out: &mut Vec<u8>) {
+        out.reserve(self.len());
+        self.write_parts(|part| out.extend_from_slice(part));
+    }
+
+    /// Hands over the datagram in parts, for a buffer that is no `Vec`.
+    pub fn write_parts(&self, mut write: impl FnMut(&[u8])) {
         match &self.0 {
-            Source::Whole(datagram) => out.extend_from_slice(datagram),
+            Source::Whole(datagram) => write(datagram),
             Source::Fragment {
                 base,
                 sealed_header,
                 fragment,
             } => {
-                out.reserve(self.len());
-                out.extend_from_slice(&base.encode());
-                out.extend_from_slice(sealed_header);
-                out.extend_from_slice(&fragment.header.encode());
-                out.extend_from_slice(fragment.ethernet);
-                out.extend_from_slice(fragment.payload);
+                write(&base.encode());
+                write(sealed_header);
+                write(&fragment.header.encode());
+                write(fragment.ethernet);
+                write(fragment.payload);
             }
         }
     }

@@ -8,7 +8,7 @@ use lanparty_proto::overlay::{Header, Kind};
 use proptest::prelude::*;
 
 /// A gateway (id 1) and a player (id 2) that know each other.
-fn pair() -> (Member, Member) {
+pub(crate) fn pair() -> (Member, Member) {
     let mut gateway = Member::gateway(1).joined(1);
     let mut player = Member::player(2).joined(2);
     gateway.introduce(player_info(2));

@@ -19,7 +19,7 @@ const KEY: u8 = 7;
 const SEAL_LEN: usize = 22;
 
 /// A gateway (id 1) and a player (id 2) in a room with a key.
-fn pair() -> [Member; 2] {
+pub(crate) fn pair() -> [Member; 2] {
     let mut room = strangers(KEY);
     converse(&mut room);
     for (at, other) in [(0, 2), (1, 1)] {

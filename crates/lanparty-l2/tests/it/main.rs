@@ -5,6 +5,7 @@
     reason = "helpers outside #[test] functions are test code too"
 )]
 
+mod allocations;
 mod bindings;
 mod buckets;
 mod dhcp;

@@ -4,6 +4,7 @@
 
 mod party;
 
+mod allocations;
 mod attacks;
 mod changes;
 mod secrecy;
