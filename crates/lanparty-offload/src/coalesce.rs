@@ -24,7 +24,7 @@
 use lanparty_proto::ethernet::{self, EtherType};
 
 use crate::bytes::{array_at, put, u8_at, u16_at, u32_at};
-use crate::layout::{self, IPV4_MIN_LEN, Ip, Layout, Transport, field};
+use crate::layout::{self, IPV4_MIN_LEN, IPV6_LEN, Ip, Layout, Transport, field};
 use crate::vnet::{Checksum, Gso, GsoKind, VnetHdr};
 
 /// The longest superframe: an IPv4 total length has 16 bits, and the Ethernet
@@ -294,6 +294,7 @@ impl Segment {
                 }
                 (id, fragment & DONT_FRAGMENT != 0)
             }
+            Ip::V6 if layout.l4.checked_sub(layout.l3)? != IPV6_LEN => return None,
             Ip::V6 => (0, true),
         };
         let (flags, sequence) = match layout.transport {
@@ -671,6 +672,12 @@ mod tests {
             let same: Vec<_> = outputs.into_iter().map(|(_, frame)| frame).collect();
             assert_eq!(same, frames);
         }
+    }
+
+    #[test]
+    fn segments_with_extension_headers_are_left_alone() {
+        let packets = stream(&Packet::tcp_v6().with_options(), 3);
+        assert_eq!(lengths(&coalesce(&frames(&packets))), [1, 1, 1]);
     }
 
     #[test]

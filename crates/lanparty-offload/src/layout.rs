@@ -17,7 +17,8 @@ pub(crate) enum Transport {
     Udp,
 }
 
-/// Offsets into a frame: `l3 < l4 <= payload <= end <= frame.len()`.
+/// Offsets into a frame: `l3 < l4 <= payload <= end <= frame.len()`. IPv6
+/// extension headers lie before `l4`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     pub(crate) ip: Ip,
@@ -49,6 +50,15 @@ const TCP_MIN_LEN: usize = 20;
 const UDP_LEN: usize = 8;
 const PROTOCOL_TCP: u8 = 6;
 const PROTOCOL_UDP: u8 = 17;
+// Extension headers that stand in every segment of a superframe as they are
+// (RFC 8200 sections 4.3, 4.4 and 4.6). A fragment is no whole packet, and
+// IPsec's headers forbid cutting.
+const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
+const DESTINATION_OPTIONS: u8 = 60;
+/// Bytes of all extension headers together. Chosen: several times what any
+/// stack sends before TCP, and so a bound on what a segment's headers cost.
+pub(crate) const MAX_EXTENSIONS: usize = 256;
 /// More-fragments and the fragment offset.
 const IPV4_FRAGMENTED: u16 = 0x3FFF;
 /// Tags that are looked through: a service tag and a customer tag.
@@ -69,8 +79,7 @@ pub(crate) fn network_layer(frame: &[u8]) -> Option<(EtherType, usize)> {
 }
 
 impl Layout {
-    /// `None` for anything but whole TCP or UDP headers directly after an IP
-    /// header: fragments and IPv6 extension headers among others.
+    /// `None` for anything but whole TCP or UDP headers: fragments among others.
     pub(crate) fn parse(frame: &[u8]) -> Option<Self> {
         let (ether_type, l3) = network_layer(frame)?;
         let packet = frame.get(l3..)?;
@@ -91,7 +100,8 @@ impl Layout {
                 }
                 let payload_len = usize::from(u16_at(packet, field::IPV6_PAYLOAD_LEN)?);
                 let packet_len = payload_len.checked_add(IPV6_LEN)?;
-                (Ip::V6, IPV6_LEN, u8_at(packet, 6)?, packet_len)
+                let (protocol, header_len) = behind_extensions(packet)?;
+                (Ip::V6, header_len, protocol, packet_len)
             }
             _ => return None,
         };
@@ -141,27 +151,36 @@ impl Layout {
 
     /// The sum of the pseudo-header (RFC 9293 section 3.1, RFC 8200 section 8.1).
     pub(crate) fn pseudo_header(&self, frame: &[u8]) -> Sum {
+        // The length of an IPv6 pseudo-header has 32 bits, of which ours use 16.
+        self.addresses_and_protocol(frame)
+            .number(wire_len(self.segment_len()))
+    }
+
+    /// The pseudo-header without its length, which all segments have in common.
+    pub(crate) fn addresses_and_protocol(&self, frame: &[u8]) -> Sum {
         let protocol = match self.transport {
             Transport::Tcp => PROTOCOL_TCP,
             Transport::Udp => PROTOCOL_UDP,
         };
-        // The length of an IPv6 pseudo-header has 32 bits, of which ours use 16.
         Sum::default()
-            .bytes(self.addresses(frame))
+            .bytes(addresses(self.ip, self.l3, frame))
             .number(u16::from(protocol))
-            .number(u16::try_from(self.segment_len()).unwrap_or(u16::MAX))
     }
 
-    /// Source and destination IP address.
-    pub(crate) fn addresses<'a>(&self, frame: &'a [u8]) -> &'a [u8] {
-        addresses(self.ip, self.l3, frame)
+    /// The same out of a field that the kernel left unfinished. Behind a
+    /// routing header only that knows the address of the last hop, which is
+    /// the one that counts (RFC 8200 section 8.1).
+    pub(crate) fn unfinished_addresses_and_protocol(&self, field: [u8; 2]) -> Sum {
+        Sum::default()
+            .number(u16::from_be_bytes(field))
+            .number(!wire_len(self.segment_len()))
     }
 
     /// Writes the lengths that follow from `self.end`, and the IPv4 header's
     /// checksum. The transport checksum is left alone.
     pub(crate) fn write_lengths(&self, frame: &mut [u8]) {
         let packet_len = self.end.saturating_sub(self.l3);
-        let wire = |len: usize| u16::try_from(len).unwrap_or(u16::MAX).to_be_bytes();
+        let wire = |len: usize| wire_len(len).to_be_bytes();
         let at = |header: usize, field: usize| header.saturating_add(field);
         match self.ip {
             Ip::V4 => {
@@ -180,20 +199,6 @@ impl Layout {
         if self.transport == Transport::Udp {
             put(frame, at(self.l4, field::UDP_LEN), wire(self.segment_len()));
         }
-    }
-
-    /// Computes and writes the whole transport checksum.
-    pub(crate) fn write_checksum(&self, frame: &mut [u8]) {
-        let at = self.l4.saturating_add(self.checksum_offset());
-        put(frame, at, [0, 0]);
-        let sum = self
-            .pseudo_header(frame)
-            .bytes(frame.get(self.l4..self.end).unwrap_or_default());
-        let field = match self.transport {
-            Transport::Tcp => sum.finish(),
-            Transport::Udp => sum.finish_udp(),
-        };
-        put(frame, at, field);
     }
 
     /// Writes the sum of the pseudo-header only, for the kernel to finish.
@@ -220,6 +225,26 @@ impl Layout {
     pub(crate) fn checksum_field(&self, frame: &[u8]) -> Option<[u8; 2]> {
         array_at(frame, self.l4.checked_add(self.checksum_offset())?)
     }
+}
+
+/// A length as headers have it. Nothing here is longer than an IP packet.
+pub(crate) fn wire_len(len: usize) -> u16 {
+    u16::try_from(len).unwrap_or(u16::MAX)
+}
+
+/// What follows the IPv6 header and its extension headers, and where.
+fn behind_extensions(packet: &[u8]) -> Option<(u8, usize)> {
+    let mut protocol = u8_at(packet, 6)?;
+    let mut at = IPV6_LEN;
+    while matches!(protocol, HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS) {
+        let units = usize::from(u8_at(packet, at.checked_add(1)?)?);
+        protocol = u8_at(packet, at)?;
+        at = at.checked_add(units.checked_add(1)?.checked_mul(8)?)?;
+        if at > IPV6_LEN + MAX_EXTENSIONS {
+            return None;
+        }
+    }
+    Some((protocol, at))
 }
 
 /// Source and destination address of an IP header at `l3`.

@@ -9,6 +9,10 @@ pub(crate) struct Packet {
     /// The last bytes of source and destination address.
     pub(crate) hosts: (u8, u8),
     pub(crate) v6: bool,
+    /// IPv6 extension headers: what the first is, and all of them.
+    pub(crate) extensions: (u8, Vec<u8>),
+    /// The last byte of the next hop's address, before a routing header.
+    pub(crate) via: Option<u8>,
     pub(crate) udp: bool,
     pub(crate) tos: u8,
     pub(crate) ttl: u8,
@@ -29,6 +33,8 @@ impl Packet {
             macs: [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2],
             hosts: (1, 2),
             v6: false,
+            extensions: (6, Vec::new()),
+            via: None,
             udp: false,
             tos: 0x02,
             ttl: 64,
@@ -55,6 +61,7 @@ impl Packet {
     pub(crate) fn udp_v4() -> Self {
         Self {
             udp: true,
+            extensions: (17, Vec::new()),
             options: Vec::new(),
             ..Self::tcp_v4()
         }
@@ -76,12 +83,35 @@ impl Packet {
         }
     }
 
-    fn addresses(&self) -> Vec<u8> {
+    /// The same over IPv6 with hop-by-hop options and destination options.
+    pub(crate) fn with_options(self) -> Self {
+        let pad = [1, 4, 0, 0, 0, 0];
+        let mut extensions = [&[60, 0][..], &pad, &[self.protocol(), 1], &pad].concat();
+        extensions.extend([1, 6, 0, 0, 0, 0, 0, 0]);
+        Self {
+            v6: true,
+            extensions: (0, extensions),
+            ..self
+        }
+    }
+
+    /// The same over IPv6 with a routing header and two hops to go.
+    pub(crate) fn with_route(self) -> Self {
+        let mut extensions = vec![self.protocol(), 2, 2, 1, 0, 0, 0, 0];
+        extensions.extend(address_v6(self.hosts.1));
+        Self {
+            v6: true,
+            extensions: (43, extensions),
+            via: Some(0xFE),
+            ..self
+        }
+    }
+
+    fn addresses(&self, destination: u8) -> Vec<u8> {
         if self.v6 {
-            let address = |last| [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last];
-            [address(self.hosts.0), address(self.hosts.1)].concat()
+            [address_v6(self.hosts.0), address_v6(destination)].concat()
         } else {
-            vec![192, 168, 7, self.hosts.0, 192, 168, 7, self.hosts.1]
+            vec![192, 168, 7, self.hosts.0, 192, 168, 7, destination]
         }
     }
 
@@ -112,7 +142,7 @@ impl Packet {
 
     fn pseudo_header(&self) -> Vec<u8> {
         let len = self.transport([0, 0]).len() as u16;
-        let mut out = self.addresses();
+        let mut out = self.addresses(self.hosts.1);
         out.extend([0, self.protocol()]);
         out.extend(len.to_be_bytes());
         out
@@ -132,9 +162,11 @@ impl Packet {
         if self.v6 {
             out.extend([0x86, 0xDD]);
             out.extend([0x60 | self.tos >> 4, self.tos << 4, 0x12, 0x34]);
-            out.extend((transport.len() as u16).to_be_bytes());
-            out.extend([self.protocol(), self.ttl]);
-            out.extend(self.addresses());
+            let (first, extensions) = &self.extensions;
+            out.extend(((extensions.len() + transport.len()) as u16).to_be_bytes());
+            out.extend([*first, self.ttl]);
+            out.extend(self.addresses(self.via.unwrap_or(self.hosts.1)));
+            out.extend(extensions);
         } else {
             out.extend([0x08, 0x00]);
             let mut ip = vec![0x45, self.tos];
@@ -142,7 +174,7 @@ impl Packet {
             ip.extend(self.id.to_be_bytes());
             ip.extend([if self.dont_fragment { 0x40 } else { 0 }, 0]);
             ip.extend([self.ttl, self.protocol(), 0, 0]);
-            ip.extend(self.addresses());
+            ip.extend(self.addresses(self.hosts.1));
             let checksum = !sum(&ip);
             ip[10..12].copy_from_slice(&checksum.to_be_bytes());
             out.extend(ip);
@@ -161,7 +193,8 @@ impl Packet {
 
     /// As the kernel hands it over before the checksum is computed.
     pub(crate) fn unfinished(&self) -> (VnetHdr, Vec<u8>) {
-        let start = if self.v6 { 54 } else { 34 };
+        let extensions = self.extensions.1.len() as u16;
+        let start = if self.v6 { 54 + extensions } else { 34 };
         let offset = if self.udp { 6 } else { 16 };
         let header = VnetHdr {
             checksum: Checksum::Partial { start, offset },
@@ -171,6 +204,10 @@ impl Packet {
         let partial = sum(&self.pseudo_header());
         (header, self.with_checksum(partial.to_be_bytes()))
     }
+}
+
+fn address_v6(last: u8) -> [u8; 16] {
+    [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last]
 }
 
 /// The superframe that a TCP stack would hand over in place of these packets.

@@ -3,11 +3,12 @@
 
 use crate::bytes::{array_at, put, u8_at, u16_at, u32_at};
 use crate::checksum::Sum;
-use crate::layout::{Ip, Layout, Transport, field};
+use crate::layout::{IPV6_LEN, Ip, Layout, MAX_EXTENSIONS, Transport, field, wire_len};
 use crate::vnet::{Checksum, Gso, GsoKind, OffloadError, VnetHdr};
 
-/// Ethernet, two VLAN tags, IPv4 with options, TCP with options.
-const MAX_HEADERS: usize = 14 + 8 + 60 + 60;
+/// Ethernet, two VLAN tags, IPv6 with extensions (longer than IPv4 with
+/// options), TCP with options.
+const MAX_HEADERS: usize = 14 + 8 + IPV6_LEN + MAX_EXTENSIONS + 60;
 
 const FIN: u8 = 0x01;
 const PSH: u8 = 0x08;
@@ -57,12 +58,18 @@ enum Plan {
 /// What all segments of a superframe have in common.
 #[derive(Debug)]
 struct Template {
+    /// With zeros in the fields that differ from segment to segment.
     headers: [u8; MAX_HEADERS],
     /// Of the superframe, whose `end` is the end of all payload.
     layout: Layout,
     gso_size: usize,
-    /// A UDP sender that uses no checksum stays without.
-    without_checksum: bool,
+    /// Of the IPv4 header as it stands in `headers`.
+    network_sum: Sum,
+    /// Of the pseudo-header without its length, and of the transport header as
+    /// it stands in `headers`. Nothing for a UDP sender that uses no checksum.
+    transport_sum: Option<Sum>,
+    /// Of the superframe; zero for UDP.
+    flags: u8,
     sequence: u32,
     ip_id: u16,
     /// Of the next segment: where its headers begin.
@@ -107,25 +114,52 @@ impl Template {
         if kind != gso.kind || !checksum_is_ours {
             return None;
         }
+        let is_partial = matches!(checksum, Checksum::Partial { .. });
+        let checksum_field = layout.checksum_field(frame)?;
+        let pseudo_header = if is_partial {
+            Some(layout.unfinished_addresses_and_protocol(checksum_field))
+        } else if layout.transport == Transport::Udp && checksum_field == [0, 0] {
+            None
+        } else {
+            Some(layout.addresses_and_protocol(frame))
+        };
+
         let mut headers = [0; MAX_HEADERS];
         headers
             .get_mut(..layout.payload)?
             .copy_from_slice(frame.get(..layout.payload)?);
-        let ip_id = match layout.ip {
-            Ip::V4 => u16_at(frame, layout.l3.checked_add(field::IPV4_ID)?)?,
-            Ip::V6 => 0,
-        };
-        let sequence = match layout.transport {
-            Transport::Tcp => u32_at(frame, layout.l4.checked_add(field::TCP_SEQ)?)?,
-            Transport::Udp => 0,
-        };
+        let l3 = |field: usize| layout.l3.saturating_add(field);
+        let l4 = |field: usize| layout.l4.saturating_add(field);
+        let mut ip_id = 0;
+        match layout.ip {
+            Ip::V4 => {
+                ip_id = u16_at(frame, l3(field::IPV4_ID))?;
+                for field in [field::IPV4_TOTAL_LEN, field::IPV4_ID, field::IPV4_CHECKSUM] {
+                    put(&mut headers, l3(field), [0; 2]);
+                }
+            }
+            Ip::V6 => put(&mut headers, l3(field::IPV6_PAYLOAD_LEN), [0; 2]),
+        }
+        let (mut flags, mut sequence) = (0, 0);
+        match layout.transport {
+            Transport::Tcp => {
+                flags = u8_at(frame, l4(field::TCP_FLAGS))?;
+                sequence = u32_at(frame, l4(field::TCP_SEQ))?;
+                put(&mut headers, l4(field::TCP_FLAGS), [0]);
+                put(&mut headers, l4(field::TCP_SEQ), [0; 4]);
+            }
+            Transport::Udp => put(&mut headers, l4(field::UDP_LEN), [0; 2]),
+        }
+        put(&mut headers, l4(layout.checksum_offset()), [0; 2]);
+        let network = headers.get(layout.l3..layout.l4)?;
+        let transport = headers.get(layout.l4..layout.payload)?;
         Some(Self {
+            network_sum: Sum::default().bytes(network),
+            transport_sum: pseudo_header.map(|sum| sum.bytes(transport)),
             headers,
             layout,
             gso_size: usize::from(gso.size),
-            without_checksum: layout.transport == Transport::Udp
-                && !matches!(checksum, Checksum::Partial { .. })
-                && layout.checksum_field(frame)? == [0, 0],
+            flags,
             sequence,
             ip_id,
             at: 0,
@@ -144,40 +178,69 @@ impl Template {
         let is_first = self.at == 0;
         let is_last = end == self.layout.end;
         let segment = frame.get_mut(self.at..end)?;
-        let layout = Layout {
-            end: segment.len(),
-            ..self.layout
-        };
-
-        let headers = self.headers.get(..layout.payload)?;
-        segment.get_mut(..layout.payload)?.copy_from_slice(headers);
-        if layout.ip == Ip::V4 {
-            let at = layout.l3.checked_add(field::IPV4_ID)?;
-            put(segment, at, self.ip_id.to_be_bytes());
-        }
-        if layout.transport == Transport::Tcp {
-            let at = layout.l4.checked_add(field::TCP_SEQ)?;
-            put(segment, at, self.sequence.to_be_bytes());
-            let at = layout.l4.checked_add(field::TCP_FLAGS)?;
-            let mut flags = u8_at(segment, at)?;
-            if !is_first {
-                flags &= !CWR;
-            }
-            if !is_last {
-                flags &= !(FIN | PSH);
-            }
-            put(segment, at, [flags]);
-        }
-        layout.write_lengths(segment);
-        if !self.without_checksum {
-            layout.write_checksum(segment);
-        }
+        let (headers, payload) = segment.split_at_mut_checked(self.layout.payload)?;
+        headers.copy_from_slice(self.headers.get(..headers.len())?);
+        self.write_network(headers, payload.len());
+        self.write_transport(headers, payload, is_first, is_last);
 
         self.at = self.at.saturating_add(self.gso_size);
         self.ip_id = self.ip_id.wrapping_add(1);
         let step = u32::try_from(self.gso_size).ok()?;
         self.sequence = self.sequence.wrapping_add(step);
         Some(segment)
+    }
+
+    fn write_network(&self, headers: &mut [u8], payload: usize) {
+        let l3 = |field: usize| self.layout.l3.saturating_add(field);
+        let packet_len = headers
+            .len()
+            .saturating_sub(self.layout.l3)
+            .saturating_add(payload);
+        match self.layout.ip {
+            Ip::V4 => {
+                let len = wire_len(packet_len);
+                let sum = self.network_sum.number(len).number(self.ip_id);
+                put(headers, l3(field::IPV4_TOTAL_LEN), len.to_be_bytes());
+                put(headers, l3(field::IPV4_ID), self.ip_id.to_be_bytes());
+                put(headers, l3(field::IPV4_CHECKSUM), sum.finish());
+            }
+            Ip::V6 => {
+                let len = wire_len(packet_len.saturating_sub(IPV6_LEN));
+                put(headers, l3(field::IPV6_PAYLOAD_LEN), len.to_be_bytes());
+            }
+        }
+    }
+
+    fn write_transport(&self, headers: &mut [u8], payload: &[u8], is_first: bool, is_last: bool) {
+        let l4 = |field: usize| self.layout.l4.saturating_add(field);
+        let header_len = headers.len().saturating_sub(self.layout.l4);
+        let len = wire_len(header_len.saturating_add(payload.len()));
+        let sum = self.transport_sum.map(|sum| sum.number(len));
+        let checksum = match self.layout.transport {
+            Transport::Tcp => {
+                let mut flags = self.flags;
+                if !is_first {
+                    flags &= !CWR;
+                }
+                if !is_last {
+                    flags &= !(FIN | PSH);
+                }
+                let sequence = self.sequence.to_be_bytes();
+                put(headers, l4(field::TCP_FLAGS), [flags]);
+                put(headers, l4(field::TCP_SEQ), sequence);
+                sum.map(|sum| {
+                    let sum = sum.number(flags.into()).bytes(&sequence);
+                    sum.bytes(payload).finish()
+                })
+            }
+            Transport::Udp => {
+                put(headers, l4(field::UDP_LEN), len.to_be_bytes());
+                sum.map(|sum| sum.number(len).bytes(payload).finish_udp())
+            }
+        };
+        if let Some(checksum) = checksum {
+            put(headers, l4(self.layout.checksum_offset()), checksum);
+        }
     }
 }
 
@@ -269,6 +332,35 @@ mod tests {
             .map(|frame| with_tag(frame))
             .collect();
         assert_eq!(segments, expected);
+    }
+
+    #[test]
+    fn extension_headers_stand_in_every_segment() {
+        for packet in [
+            Packet::tcp_v6().with_options(),
+            Packet::udp_v6().with_options(),
+            Packet::tcp_v6().with_route(),
+        ] {
+            let packets = stream(&packet, 3, 100);
+            let (header, frame) = if packet.udp {
+                superframe_udp(&packets)
+            } else {
+                superframe_tcp(&packets)
+            };
+            assert_eq!(cut(&header, &frame).unwrap(), frames(&packets));
+        }
+    }
+
+    #[test]
+    fn extension_headers_without_end_are_refused() {
+        let mut packet = Packet::tcp_v6();
+        let header = [60, 0, 1, 4, 0, 0, 0, 0];
+        packet.extensions = (
+            60,
+            [header.repeat(32), vec![6, 0, 1, 4, 0, 0, 0, 0]].concat(),
+        );
+        let (header, frame) = superframe_tcp(&stream(&packet, 2, 100));
+        assert_eq!(cut(&header, &frame), Err(OffloadError::HeaderMismatch));
     }
 
     #[test]
