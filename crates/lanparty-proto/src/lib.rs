@@ -26,6 +26,7 @@ pub mod mtu;
 pub mod overlay;
 pub mod peer;
 pub mod probe;
+pub mod timing;
 pub mod tls;
 
 pub use mac::MacAddr;

@@ -1,49 +1,84 @@
 //! Which congestion controller a connection runs.
 
+mod regulator;
+
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
+use lanparty_congestion::Config;
 use quinn_proto::congestion::{BbrConfig, ControllerFactory, CubicConfig};
 
-/// A congestion controller and its starting point.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) use regulator::Regulator;
+
+/// A congestion controller.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Congestion {
-    /// RFC 9438, as quinn implements it.
-    Cubic { initial_window: u64 },
-    /// quinn's BBR version 1.
-    Bbr { initial_window: u64 },
+    /// Ours: the full rate of the narrowest link with a short queue before it.
+    Delay,
+    /// RFC 9438, as quinn implements it: fills every queue on the way. For
+    /// comparison, and for a path that the default gets wrong.
+    #[default]
+    Cubic,
+    /// quinn's BBR version 1, likewise.
+    Bbr,
     /// A constant, for tests of what happens on a full path.
     #[cfg(test)]
     Fixed { window: u64 },
 }
 
-impl Default for Congestion {
-    fn default() -> Self {
-        Self::Cubic {
-            initial_window: INITIAL_WINDOW,
+impl Congestion {
+    pub const ALL: [Self; 3] = [Self::Delay, Self::Cubic, Self::Bbr];
+
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Delay => "delay",
+            Self::Cubic => "cubic",
+            Self::Bbr => "bbr",
+            #[cfg(test)]
+            Self::Fixed { .. } => "fixed",
         }
     }
-}
 
-/// Thirty full packets. A player's first seconds are ARP, DHCP and discovery
-/// of the whole LAN; RFC 6928's ten would hold them for a round trip.
-const INITIAL_WINDOW: u64 = 30 * 1_472;
-
-impl Congestion {
-    pub(crate) fn factory(self) -> Arc<dyn ControllerFactory + Send + Sync> {
+    pub(crate) fn factory(self, config: Config) -> Arc<dyn ControllerFactory + Send + Sync> {
         match self {
-            Self::Cubic { initial_window } => {
-                let mut config = CubicConfig::default();
-                config.initial_window(initial_window);
-                Arc::new(config)
+            Self::Delay => Arc::new(regulator::Factory(config)),
+            Self::Cubic => {
+                let mut cubic = CubicConfig::default();
+                cubic.initial_window(config.initial_window);
+                Arc::new(cubic)
             }
-            Self::Bbr { initial_window } => {
-                let mut config = BbrConfig::default();
-                config.initial_window(initial_window);
-                Arc::new(config)
+            Self::Bbr => {
+                let mut bbr = BbrConfig::default();
+                bbr.initial_window(config.initial_window);
+                Arc::new(bbr)
             }
             #[cfg(test)]
             Self::Fixed { window } => Arc::new(fixed::Fixed(window)),
         }
+    }
+}
+
+impl fmt::Display for Congestion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The name is none of [`Congestion::ALL`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("one of delay, cubic and bbr is needed")]
+pub struct UnknownCongestion;
+
+impl FromStr for Congestion {
+    type Err = UnknownCongestion;
+
+    fn from_str(name: &str) -> Result<Self, UnknownCongestion> {
+        Self::ALL
+            .into_iter()
+            .find(|congestion| congestion.name() == name)
+            .ok_or(UnknownCongestion)
     }
 }
 
@@ -84,5 +119,18 @@ mod fixed {
         fn into_any(self: Box<Self>) -> Box<dyn Any> {
             self
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_controller_is_found_by_its_name_and_nothing_else_is() {
+        for congestion in Congestion::ALL {
+            assert_eq!(congestion.to_string().parse(), Ok(congestion));
+        }
+        assert_eq!("Cubic".parse::<Congestion>(), Err(UnknownCongestion));
     }
 }

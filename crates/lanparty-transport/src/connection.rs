@@ -14,11 +14,13 @@ use quinn_proto::{
 use rustls::pki_types::CertificateDer;
 
 use crate::control::{Control, Ended, Unreadable};
-use crate::control_turn::ControlTurn;
-use crate::datagrams::{Outgoing, Splitter};
+use crate::control_turn::{Allowance, ControlTurn};
+use crate::datagrams::{self, Outgoing, Splitter};
 use crate::event::{CloseReason, ConnId, ConnStats, Event, Identity};
 use crate::limits::TransportLimits;
+use crate::pace::Pace;
 use crate::spki::identity_of;
+use crate::timing::Timer;
 use crate::unrest::Unrest;
 use crate::verify::RelayVerifier;
 
@@ -39,6 +41,10 @@ pub(crate) struct Link {
     pub(crate) armed: Option<Instant>,
     control: Control,
     turn: ControlTurn,
+    pace: Pace,
+    timer: Timer,
+    /// quinn was asked for a packet while it had datagrams.
+    has_fed: bool,
     unrest: Unrest,
     farewell: Duration,
     failed_farewell: Duration,
@@ -74,6 +80,8 @@ impl Link {
     ) -> Self {
         Self {
             id,
+            pace: Pace::new(now, &conn),
+            timer: Timer::new(now),
             conn,
             admitted_as,
             outgoing: Outgoing::new(limits.queue),
@@ -84,6 +92,7 @@ impl Link {
             armed: None,
             control: Control::new(limits.control_buffer),
             turn: ControlTurn::default(),
+            has_fed: false,
             unrest: Unrest::default(),
             farewell: limits.farewell,
             failed_farewell: limits.failed_farewell,
@@ -135,7 +144,7 @@ impl Link {
         let ours = match self.phase {
             Phase::Handshake { deadline } | Phase::Closing { deadline, .. } => Some(deadline),
             Phase::Over { forget_at } => Some(forget_at),
-            Phase::Up => None,
+            Phase::Up => self.pace.next(),
         };
         match (self.conn.poll_timeout(), ours) {
             (Some(a), Some(b)) => Some(a.min(b)),
@@ -145,6 +154,7 @@ impl Link {
 
     pub(crate) fn handle_timeout(&mut self, now: Instant, events: &mut VecDeque<Event>) {
         self.conn.handle_timeout(now);
+        self.pace.expire(now);
         match self.phase {
             Phase::Handshake { deadline } if deadline <= now => {
                 self.conn.close(now, NO_CODE, Bytes::new());
@@ -158,19 +168,29 @@ impl Link {
     /// A packet was taken. Ends the connection whose frames are not such as
     /// ours has a use for.
     pub(crate) fn watch(&mut self, now: Instant, events: &mut VecDeque<Event>) {
-        if self.is_open() && self.unrest.is_too_much(now, &self.conn) {
+        let is_too_much = self.unrest.is_too_much(now, &self.conn) || self.timer.is_flooded();
+        if self.is_open() && is_too_much {
             self.fail(now, Fault::Unrest, events);
         }
     }
 
     /// Takes the datagrams of the last packet.
-    pub(crate) fn receive_datagrams(&mut self, events: &mut VecDeque<Event>) {
+    pub(crate) fn receive_datagrams(&mut self, now: Instant, events: &mut VecDeque<Event>) {
         let (conn, up) = (self.id, self.is_up());
-        self.outgoing.receive(&mut self.conn, |bytes| {
-            if up {
-                events.push_back(Event::Datagram { conn, bytes });
-            }
-        });
+        let (timer, pace) = (&mut self.timer, &self.pace);
+        self.outgoing.receive(
+            &mut self.conn,
+            |timing| {
+                if let Some(sample) = timer.receive(now, timing) {
+                    pace.on_one_way_delay(now, sample.sent_at, sample.relative_us);
+                }
+            },
+            |bytes| {
+                if up {
+                    events.push_back(Event::Datagram { conn, bytes });
+                }
+            },
+        );
     }
 
     /// Handles what quinn has to say about this connection.
@@ -246,8 +266,15 @@ impl Link {
                     self.fail(now, Fault::ControlEnded, events);
                     return;
                 };
-                let allowance = self.turn.allowance(now, has_written);
-                self.outgoing.feed(now, &mut self.conn, allowance, splitter);
+                let room = self.pace.room(now, &self.conn);
+                let room = match self.turn.allowance(now, has_written) {
+                    Allowance::Nothing => 0,
+                    Allowance::One => room.min(1),
+                    Allowance::Lead => room,
+                };
+                self.feed_timing(now, room);
+                self.outgoing.feed(now, &mut self.conn, room, splitter);
+                self.has_fed = datagrams::held(&mut self.conn) > 0;
             }
             Phase::Closing { .. } => {
                 if self.control.write(&mut self.conn).is_err() {
@@ -258,9 +285,27 @@ impl Link {
         }
     }
 
-    /// quinn had a packet to send.
-    pub(crate) fn sent(&mut self) {
+    /// A mark goes in front of data that had to wait and goes now, where it
+    /// meets what that meets; an echo goes as soon as anything may.
+    fn feed_timing(&mut self, now: Instant, room: usize) {
+        let may_mark = room > 0
+            && datagrams::held(&mut self.conn) == 0
+            && self.pace.wants_marks()
+            && self.pace.is_backlogged()
+            && self.outgoing.has_waiting();
+        let timing = self.timer.outgoing(now, may_mark, self.pace.rate());
+        if let Some(timing) = timing {
+            self.outgoing.feed_timing(&mut self.conn, timing);
+        }
+    }
+
+    /// quinn had a packet of so many bytes to send.
+    pub(crate) fn sent(&mut self, bytes: usize) {
         self.turn.sent();
+        self.timer.sent();
+        if self.has_fed {
+            self.pace.sent(bytes);
+        }
     }
 
     /// quinn has nothing to send or may not. True where that changed.
@@ -269,21 +314,38 @@ impl Link {
             self.close_now(now);
             return true;
         }
-        self.is_up() && self.turn.stalled(self.outgoing.has_waiting())
+        if !self.is_up() {
+            return false;
+        }
+        let waits = self.outgoing.has_waiting();
+        let is_held = datagrams::held(&mut self.conn) > 0;
+        if is_held {
+            self.timer.stalled();
+        }
+        // What the pace holds back is no reason to ask quinn for more.
+        let may_send = waits && (is_held || self.pace.room(now, &self.conn) > 0);
+        if self.turn.stalled(may_send) {
+            return true;
+        }
+        self.pace.stalled(now, waits, is_held);
+        false
     }
 
     pub(crate) fn stats(&mut self) -> ConnStats {
         let stats = self.conn.stats();
+        let (datagrams_in, datagrams_out) = self.outgoing.counts(&stats);
         ConnStats {
             rtt: stats.path.rtt,
-            datagrams_in: stats.frame_rx.datagram,
-            datagrams_out: stats.frame_tx.datagram,
+            datagrams_in,
+            datagrams_out,
             bytes_in: stats.udp_rx.bytes,
             bytes_out: stats.udp_tx.bytes,
             packets_lost: stats.path.lost_packets,
             queue_bytes: self.outgoing.queue_bytes(),
             queue_len: self.outgoing.queue_len(),
             congestion_window: stats.path.cwnd,
+            regulation: self.pace.snapshot(),
+            rate: self.pace.rate(),
             mtu: stats.path.current_mtu,
             max_datagram: self.conn.datagrams().max_size(),
             black_holes: stats.path.black_holes_detected,

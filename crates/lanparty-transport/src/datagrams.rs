@@ -1,31 +1,28 @@
 //! One connection's datagrams: the fair queue, quinn's buffer behind it, and
 //! the account of both (invariant I11).
 //!
-//! quinn's own buffer is a FIFO that nothing overtakes, so it holds about one
-//! millisecond of the path's rate and the fair queue holds the rest.
+//! quinn's own buffer is a FIFO that nothing overtakes, so it holds what
+//! [`crate::pace`] lets leave and the fair queue holds the rest.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use lanparty_obs::DropReason;
 use lanparty_obs::drops::DropCounts;
+use lanparty_proto::timing::is_timing;
 use lanparty_queue::{FairQueue, FlowKey, QueueLimits};
-use quinn_proto::{Connection, Datagram, SendDatagramError};
+use quinn_proto::{Connection, ConnectionStats, Datagram, SendDatagramError};
 
 use crate::config::DATAGRAM_SEND_BUFFER;
-use crate::control_turn::Allowance;
 
 /// Cuts a datagram that no longer fits the path into pieces of at most the
 /// given length, appended to the vector; no pieces where it cannot be cut.
 pub type Splitter = Box<dyn FnMut(&Bytes, usize, &mut Vec<Bytes>) + Send>;
 
-/// quinn's buffer holds what the path sends in this time.
-const LEAD: Duration = Duration::from_millis(1);
-/// One GSO batch: more in quinn's buffer speeds nothing up.
-const MAX_LEAD_BYTES: usize = 64 * 1024;
-/// Two full packets: less would leave the path idle between two turns.
-const MIN_LEAD_BYTES: usize = 2 * 1_472;
+/// Timing datagrams in quinn's buffer: more wait there only while nothing may
+/// leave, and then they are of no use.
+const MAX_TIMING: usize = 4;
 /// Datagrams queued behind this many bytes are copied out of the receive
 /// buffer, since a slice of a few bytes keeps a slab of 256 KB alive.
 const COPY_ABOVE: usize = 64 * 1024;
@@ -41,8 +38,14 @@ pub(crate) struct Outgoing {
     pushed: u64,
     /// Of those, discarded by quinn and counted.
     lost: u64,
+    /// Which of those were timing datagrams, as long as quinn may hold them:
+    /// they are no datagrams of the program, and not in its account.
+    timing: VecDeque<u64>,
+    /// Timing datagrams that left.
+    timing_sent: u64,
     /// Taken from quinn's receive buffer, ever.
     received: u64,
+    timing_received: u64,
     last_max: usize,
     /// The path shrank while quinn held datagrams, so it may have dropped some.
     suspect: bool,
@@ -57,7 +60,10 @@ impl Outgoing {
             pieces: Vec::new(),
             pushed: 0,
             lost: 0,
+            timing: VecDeque::new(),
+            timing_sent: 0,
             received: 0,
+            timing_received: 0,
             last_max: 0,
             suspect: false,
             drops: DropCounts::default(),
@@ -73,12 +79,13 @@ impl Outgoing {
         self.queue.push(now, key, bytes.len(), bytes);
     }
 
-    /// Moves datagrams from the queue into quinn, just in time.
+    /// Moves datagrams from the queue into quinn, just in time, until it holds
+    /// `room` bytes.
     pub(crate) fn feed(
         &mut self,
         now: Instant,
         conn: &mut Connection,
-        allowance: Allowance,
+        room: usize,
         splitter: Option<&mut Splitter>,
     ) {
         let Some(max) = conn.datagrams().max_size() else {
@@ -93,12 +100,7 @@ impl Outgoing {
             return;
         }
         let mut splitter = splitter;
-        let lead = match allowance {
-            Allowance::Nothing => return,
-            Allowance::One => 1,
-            Allowance::Lead => lead(conn),
-        };
-        while held(conn) < lead {
+        while held(conn) < room {
             let Some(bytes) = self.ready.pop_front().or_else(|| self.queue.pop(now)) else {
                 return;
             };
@@ -120,6 +122,24 @@ impl Outgoing {
         }
     }
 
+    /// Puts a timing datagram behind what quinn has.
+    pub(crate) fn feed_timing(&mut self, conn: &mut Connection, bytes: Bytes) {
+        self.settle_timing(&conn.stats());
+        if self.timing.len() < MAX_TIMING && conn.datagrams().send(bytes, false).is_ok() {
+            self.pushed += 1;
+            self.timing.push_back(self.pushed);
+        }
+    }
+
+    /// Forgets which datagrams that have left were timing datagrams.
+    fn settle_timing(&mut self, stats: &ConnectionStats) {
+        let gone = stats.frame_tx.datagram + self.lost;
+        while self.timing.front().is_some_and(|&number| number <= gone) {
+            self.timing.pop_front();
+            self.timing_sent += 1;
+        }
+    }
+
     fn split(&mut self, bytes: &Bytes, max: usize, splitter: Option<&mut Splitter>) {
         self.pieces.clear();
         if let Some(splitter) = splitter {
@@ -134,9 +154,19 @@ impl Outgoing {
 
     /// Takes what arrived; called after every packet, before quinn would have
     /// to discard anything.
-    pub(crate) fn receive(&mut self, conn: &mut Connection, mut each: impl FnMut(Bytes)) {
+    pub(crate) fn receive(
+        &mut self,
+        conn: &mut Connection,
+        mut timing: impl FnMut(&[u8]),
+        mut each: impl FnMut(Bytes),
+    ) {
         while let Some(bytes) = conn.datagrams().recv() {
             self.received += 1;
+            if is_timing(&bytes) {
+                self.timing_received += 1;
+                timing(&bytes);
+                continue;
+            }
             each(bytes);
         }
     }
@@ -159,14 +189,17 @@ impl Outgoing {
         let in_quinn = self
             .pushed
             .saturating_sub(stats.frame_tx.datagram + self.lost);
+        self.settle_timing(&stats);
+        let timing = self.timing.len() as u64;
+        self.timing.clear();
         self.lost += in_quinn;
         let waiting = self.queue.len() + self.ready.len();
         let drops = self.queue.drops().clone();
         self.drops.merge(&drops);
         self.queue = FairQueue::new(*self.queue.limits());
         self.ready.clear();
-        self.drops
-            .add_n(DropReason::Disconnected, waiting as u64 + in_quinn);
+        let unsent = (waiting as u64 + in_quinn).saturating_sub(timing);
+        self.drops.add_n(DropReason::Disconnected, unsent);
     }
 
     pub(crate) fn queue_bytes(&self) -> usize {
@@ -181,6 +214,17 @@ impl Outgoing {
         self.queue.len() + self.ready.len()
     }
 
+    /// Datagrams of the program that arrived and that left.
+    pub(crate) fn counts(&mut self, stats: &ConnectionStats) -> (u64, u64) {
+        self.settle_timing(stats);
+        let arrived = stats.frame_rx.datagram;
+        let left = stats.frame_tx.datagram;
+        (
+            arrived.saturating_sub(self.timing_received),
+            left.saturating_sub(self.timing_sent),
+        )
+    }
+
     /// Everything dropped on this connection so far.
     pub(crate) fn drops(&self, conn: &Connection) -> DropCounts {
         let mut drops = self.drops.clone();
@@ -192,18 +236,8 @@ impl Outgoing {
 }
 
 /// Bytes of datagrams in quinn's buffer, with its overhead.
-fn held(conn: &mut Connection) -> usize {
+pub(crate) fn held(conn: &mut Connection) -> usize {
     EMPTY_SPACE.saturating_sub(conn.datagrams().send_buffer_space())
-}
-
-/// How much quinn may hold: [`LEAD`] at the rate that its window allows.
-fn lead(conn: &Connection) -> usize {
-    let window = conn.congestion_state().window();
-    let rtt = conn.rtt().max(Duration::from_micros(1));
-    let lead = u128::from(window) * LEAD.as_nanos() / rtt.as_nanos();
-    usize::try_from(lead)
-        .unwrap_or(usize::MAX)
-        .clamp(MIN_LEAD_BYTES, MAX_LEAD_BYTES)
 }
 
 #[cfg(test)]

@@ -544,7 +544,7 @@ impl Transport {
         link.panic_if_asked();
         link.conn.handle_event(event);
         if link.is_up() {
-            link.receive_datagrams(&mut self.events);
+            link.receive_datagrams(now, &mut self.events);
         }
         link.watch(now, &mut self.events);
         self.mark(place);
@@ -648,7 +648,7 @@ impl Transport {
                 }
                 return true;
             };
-            link.sent();
+            link.sent(transmit.size);
             let contents = self.buffer.get(..transmit.size).unwrap_or_default();
             if let Sent::Blocked { from } = self.udp.send(now, &transmit, contents) {
                 let rest = contents.get(from..).unwrap_or_default().to_vec();
@@ -701,7 +701,7 @@ impl Transport {
             }
         }
         if was_handshaking && link.is_up() {
-            link.receive_datagrams(&mut self.events);
+            link.receive_datagrams(now, &mut self.events);
         }
         if was_handshaking && !link.is_handshaking() && link.admitted_as.is_some() {
             self.admission.handshake_ended();

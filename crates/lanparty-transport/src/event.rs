@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use lanparty_congestion::Snapshot;
 use lanparty_obs::drops::DropCounts;
 
 /// Names one connection for as long as the process lives; never reused.
@@ -187,6 +188,12 @@ pub struct ConnStats {
     pub queue_bytes: usize,
     pub queue_len: usize,
     pub congestion_window: u64,
+    /// What our congestion controller thinks of the way to the other end;
+    /// `None` under one of quinn's.
+    pub regulation: Option<Snapshot>,
+    /// Bytes a second at which datagrams leave; `None` where the window alone
+    /// decides.
+    pub rate: Option<u64>,
     /// The path's UDP payload size.
     pub mtu: u16,
     /// What fits one datagram now.

@@ -24,6 +24,7 @@ mod event;
 pub mod identity;
 mod keys;
 mod limits;
+mod pace;
 mod prefixes;
 mod provider;
 pub mod reactor;
@@ -35,17 +36,20 @@ mod spki;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod timing;
 mod tls;
 mod udp;
 mod unrest;
 mod verify;
 
+pub use congestion::Congestion;
 pub use datagrams::Splitter;
 pub use endpoint::{ClientOptions, ListenOptions, Transport};
 pub use error::{BindError, ConnectError, ControlOverflow, TlsSetupError};
 pub use event::{CloseReason, ConnId, ConnStats, Event, Identity, TrustFailure};
 pub use identity::{DeviceSeed, MemberIdentity, ServerIdentity};
 pub use keys::EndpointKeys;
+pub use lanparty_congestion::{Mode, Snapshot};
 pub use lanparty_queue::{FlowKey, Hint, QueueLimits};
 pub use limits::{PrefixLimits, TransportLimits};
 pub use udp::source_address;

@@ -11,11 +11,7 @@ use crate::{FlowKey, Hint, TransportLimits};
 #[test]
 #[ignore = "prints figures"]
 fn datagrams_a_second_over_loopback() {
-    let initial_window = 30 * 1_472;
-    for congestion in [
-        Congestion::Cubic { initial_window },
-        Congestion::Bbr { initial_window },
-    ] {
+    for congestion in Congestion::ALL {
         for len in [1_400, 1_200, 160] {
             measure(congestion, len);
         }
