@@ -92,6 +92,7 @@ fn bridge(args: Run) -> Result<(), Failure> {
     let seed = private_file::load_or_create(&directory.join(SEED), || rng.random())?;
     let system = |what| move |error| Failure::System(what, error);
     let mut reactor = Reactor::new().map_err(system("set up the event loop"))?;
+    reactor.set_busy_poll(args.member.busy_poll());
     let now = reactor.now();
     let console = Console::new(
         room.to_string(),

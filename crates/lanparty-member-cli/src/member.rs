@@ -10,6 +10,7 @@ use clap::{ArgMatches, Args, Command, FromArgMatches};
 use lanparty_ctrl::{DisplayName, Role, RoomCode, hex};
 use lanparty_net::{Invite, RelayEndpoint};
 use lanparty_seal::RoomKey;
+use lanparty_transport::reactor::BusyPoll;
 use lanparty_transport::{Identity, ServerTrust};
 use zeroize::Zeroizing;
 
@@ -78,6 +79,15 @@ struct Flags {
     /// What the others in the room see. Default: this computer's name.
     #[arg(long, value_name = "NAME", env = "LANPARTY_NAME")]
     name: Option<String>,
+    /// How long to look for traffic before sleeping: less latency for more of
+    /// a processor. MICROSECONDS is up to 100000.
+    #[arg(
+        long,
+        value_name = "auto|off|MICROSECONDS",
+        default_value_t,
+        env = "LANPARTY_BUSY_POLL"
+    )]
+    busy_poll: BusyPoll,
 }
 
 /// The ways to give an invite.
@@ -146,6 +156,12 @@ impl MemberArgs {
             "the invite stands on the command line, where other users of this computer can read it while this program runs, \
              and where the shell's history keeps it. --ask-invite, --invite-file and the variable LANPARTY_INVITE hide it from them.",
         )
+    }
+
+    /// For [`lanparty_transport::reactor::Reactor::set_busy_poll`].
+    #[must_use]
+    pub const fn busy_poll(&self) -> BusyPoll {
+        self.flags.busy_poll
     }
 
     /// The chosen name must be right; the computer's own is only a default,

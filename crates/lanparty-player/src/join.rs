@@ -72,6 +72,7 @@ pub fn join<P: Platform>(
         rng,
     };
     let mut reactor = Reactor::new().or_exit(ExitCode::Failure)?;
+    reactor.set_busy_poll(arguments.member.busy_poll());
     let (mut transport, session) = door.open(&settings, reactor.now())?;
     let status = status_server(&settings, &directory).or_exit(ExitCode::State)?;
     let mut player = Player::new(

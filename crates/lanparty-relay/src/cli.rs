@@ -7,6 +7,7 @@ use lanparty_l2::buckets::{BucketLimits, Rate};
 use lanparty_net::ListenAddress;
 use lanparty_proto::mtu;
 use lanparty_relay_core::{Limits, gateway_budgets};
+use lanparty_transport::reactor::BusyPoll;
 use lanparty_transport::{PrefixLimits, QueueLimits, TransportLimits};
 
 /// Connects the players and the gateway of LAN parties.
@@ -118,6 +119,15 @@ pub(crate) struct Serve {
         env = "LANPARTY_RELAY_ROOM_TOKENS"
     )]
     pub(crate) room_tokens: Option<PathBuf>,
+    /// How long to look for traffic before sleeping: less latency for more of
+    /// a processor. MICROSECONDS is up to 100000.
+    #[arg(
+        long,
+        value_name = "auto|off|MICROSECONDS",
+        default_value_t,
+        env = "LANPARTY_BUSY_POLL"
+    )]
+    pub(crate) busy_poll: BusyPoll,
     /// How log lines look.
     #[arg(long, value_enum, default_value_t, env = "LANPARTY_LOG_FORMAT")]
     pub(crate) log_format: LogFormat,

@@ -38,6 +38,7 @@ pub(crate) fn serve(serve: &Serve) -> Result<(), Failure> {
     transport.set_splitter(splitter::new());
 
     let mut reactor = Reactor::new().map_err(|error| Failure::System("wait for events", error))?;
+    reactor.set_busy_poll(serve.busy_poll);
     let signals = Signals::new(
         &reactor,
         SIGNALS,

@@ -338,6 +338,9 @@ impl Transport {
                     self.handle(now, origin, datagram);
                 }
             }
+            if Udp::was_last(batch) {
+                return;
+            }
         }
     }
 

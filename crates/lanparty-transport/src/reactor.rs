@@ -3,14 +3,17 @@
 //! Level-triggered on every system: a handler reads a bounded amount and is
 //! called again while there is more.
 
+mod busy;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(windows)]
 mod windows;
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use busy::Spinner;
+pub use busy::{BusyPoll, BusyPollError};
 #[cfg(target_os = "linux")]
 use linux::Poller;
 #[cfg(target_os = "linux")]
@@ -48,8 +51,7 @@ const BATCH: usize = 64;
 #[derive(Debug)]
 pub struct Reactor {
     poller: Poller,
-    busy_poll: Duration,
-    last_ready: Option<Instant>,
+    spinner: Spinner,
     ready: Vec<Ready>,
 }
 
@@ -59,17 +61,15 @@ impl Reactor {
     pub fn new() -> io::Result<Self> {
         Ok(Self {
             poller: Poller::new()?,
-            busy_poll: Duration::ZERO,
-            last_ready: None,
+            spinner: Spinner::new(BusyPoll::Off, 1),
             ready: Vec::with_capacity(BATCH),
         })
     }
 
-    /// Spins for up to `limit` after traffic before it sleeps. A wakeup costs
-    /// 13 to 17 microseconds of latency and CPU; spinning costs a core. Off by
-    /// default.
-    pub const fn set_busy_poll(&mut self, limit: Duration) {
-        self.busy_poll = limit;
+    /// Whether to look for traffic for a while before sleeping. Off by default.
+    pub fn set_busy_poll(&mut self, choice: BusyPoll) {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        self.spinner = Spinner::new(choice, processors);
     }
 
     /// The time. Nothing else in the data plane reads a clock.
@@ -111,34 +111,32 @@ impl Reactor {
     /// Never in practice: the system fails on invalid arguments only.
     pub fn wait(&mut self, deadline: Option<Instant>) -> io::Result<&[Ready]> {
         let begin = self.now();
+        let mut now = begin;
         self.ready.clear();
         loop {
-            let now = self.now();
             let deadline = deadline.map(|at| (at, at.saturating_duration_since(now)));
-            let spins = self
-                .last_ready
-                .is_some_and(|at| now.saturating_duration_since(at) < self.busy_poll);
-            if spins {
+            let looks = self.spinner.looks(begin, now);
+            if looks {
                 self.poller.look(&mut self.ready)?;
             } else {
                 self.poller.sleep(deadline, &mut self.ready)?;
             }
-            if !self.ready.is_empty() {
-                if !self.busy_poll.is_zero() {
-                    self.last_ready = Some(begin.max(now));
-                }
+            let is_due = deadline.is_some_and(|(_, left)| left.is_zero());
+            now = self.now();
+            if !self.ready.is_empty() || !looks || is_due {
+                self.spinner.waited(begin, now, !self.ready.is_empty());
                 return Ok(&self.ready);
             }
-            if !spins || deadline.is_some_and(|(_, left)| left.is_zero()) {
-                return Ok(&self.ready);
-            }
-            std::hint::spin_loop();
+            // Where all processors are taken, whoever has work goes first.
+            std::thread::yield_now();
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -155,8 +153,9 @@ mod tests {
     #[test]
     fn without_traffic_busy_polling_keeps_to_the_deadline() {
         let mut reactor = Reactor::new().unwrap();
-        reactor.set_busy_poll(Duration::from_secs(3_600));
-        reactor.last_ready = Some(reactor.now());
+        reactor.spinner = Spinner::new(BusyPoll::For(Duration::from_secs(3_600)), 2);
+        let now = reactor.now();
+        reactor.spinner.waited(now, now, true);
         let deadline = reactor.now() + Duration::from_millis(2);
         assert!(reactor.wait(Some(deadline)).unwrap().is_empty());
         assert!(reactor.now() >= deadline);

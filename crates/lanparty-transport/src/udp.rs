@@ -221,6 +221,12 @@ impl Udp {
         }
     }
 
+    /// True where nothing waited any more after a batch of `count`. Should
+    /// something have come meanwhile, the socket is readable again.
+    pub(crate) const fn was_last(count: usize) -> bool {
+        system::BATCHES_ARE_FILLED && count < SLOTS
+    }
+
     /// Takes entry `at` of the last batch: its origin and its datagrams.
     pub(crate) fn take(&mut self, at: usize) -> Option<(Origin, Chunk)> {
         let meta = self.metas.get(at)?;

@@ -149,6 +149,7 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     use super::super::Reactor;
+    use super::super::busy::{BusyPoll, Spinner};
     use super::*;
 
     #[test]
@@ -177,7 +178,7 @@ mod tests {
     #[test]
     fn busy_polling_keeps_to_the_deadline() {
         let mut reactor = Reactor::new().unwrap();
-        reactor.set_busy_poll(Duration::from_secs(3_600));
+        reactor.spinner = Spinner::new(BusyPoll::For(Duration::from_secs(3_600)), 2);
         let (here, mut there) = UnixStream::pair().unwrap();
         reactor.register(&here, Token(1), Interest::Read).unwrap();
         there.write_all(b"x").unwrap();

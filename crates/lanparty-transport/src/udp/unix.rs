@@ -11,6 +11,9 @@ use socket2::Socket;
 
 use super::Udp;
 
+/// A receive call takes all that waits, as far as there is room.
+pub(super) const BATCHES_ARE_FILLED: bool = true;
+
 /// Nothing: epoll asks the socket itself, and `quinn-udp` turns GRO on.
 #[derive(Debug)]
 pub(super) struct Native;

@@ -18,6 +18,9 @@ use super::Udp;
 /// No member sends a longer datagram: [`crate::TransportLimits::max_mtu_v4`].
 const LONGEST: usize = 1_500;
 
+/// A receive call takes one datagram, or one batch that the driver made.
+pub(super) const BATCHES_ARE_FILLED: bool = false;
+
 /// The event that stands for the socket in a wait, and what we know of URO.
 #[derive(Debug)]
 pub(super) struct Native {
