@@ -14,6 +14,7 @@ use lanparty_proto::ethernet::{self, EtherType, EthernetHeader};
 use lanparty_proto::fragment::{self, Fragment, split};
 use lanparty_proto::overlay::{self, Header, Hint, Kind};
 use lanparty_proto::probe::{self, Probe, ProbeOp};
+use lanparty_proto::timing::{self, Timing};
 use lanparty_proto::{MacAddr, PeerId, mtu, peer};
 use serde_json::{Value, json};
 
@@ -207,6 +208,8 @@ fn the_constants_are_the_tables_rows() {
         ("fragment::OFFSET_UNIT", fragment::OFFSET_UNIT),
         ("fragment::MAX_OFFSET", fragment::MAX_OFFSET.into()),
         ("probe::LEN", probe::LEN),
+        ("timing::FIRST_BYTE", timing::FIRST_BYTE.into()),
+        ("timing::MAX_LEN", timing::MAX_LEN),
         ("ethernet::HEADER_LEN", ethernet::HEADER_LEN),
         ("ethernet::MAX_FRAME_LEN", ethernet::MAX_FRAME_LEN),
         (
@@ -388,6 +391,18 @@ fn the_probe_examples_are_a_request_and_its_reply() {
         .into_iter()
         .chain(probe.reply_to(header.source, 250).encode());
     assert_eq!(reply.collect::<Vec<_>>(), example("probe-reply"));
+}
+
+#[test]
+fn the_timing_examples_are_a_mark_and_its_echo() {
+    assert_eq!(
+        Timing::decode(&example("timing-mark")),
+        Ok(Timing::Mark(1_000_000))
+    );
+    let both = Timing::decode(&example("timing-both")).unwrap();
+    let echo = both.echo().unwrap();
+    assert_eq!(echo.mark, 1_000_000);
+    assert_eq!(both.mark(), Some(echo.arrived + 4_096));
 }
 
 #[test]

@@ -14,6 +14,7 @@ use lanparty_proto::fragment::split;
 use lanparty_proto::overlay::{Header, Hint, Kind};
 use lanparty_proto::peer::RELAY;
 use lanparty_proto::probe::{Probe, ProbeOp};
+use lanparty_proto::timing::{Echo, Timing};
 
 const SERVER: [u8; 6] = [0x52, 0x54, 0, 0, 0, 9];
 const BROADCAST: [u8; 6] = [0xFF; 6];
@@ -281,6 +282,18 @@ fn overlay(write: Write<'_>) -> Result<()> {
         };
         let datagram = [&header(Kind::Probe, 1)?.encode()[..], &probe.encode()].concat();
         write("proto_overlay", name, &datagram)?;
+    }
+    let echo = Echo {
+        mark: 1_000_000,
+        arrived: 2_000_000_000,
+    };
+    for (name, timing) in [
+        ("mark", Timing::Mark(1_000_000)),
+        ("echo", Timing::Echo(echo)),
+        ("both", Timing::Both(2_000_004_096, echo)),
+    ] {
+        let (bytes, len) = timing.encode();
+        write("proto_timing", name, bytes.get(..len).unwrap_or_default())?;
     }
     Ok(())
 }

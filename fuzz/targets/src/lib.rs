@@ -42,6 +42,7 @@ pub const TARGETS: &[Target] = &[
     target("proto_ethernet", proto::ethernet),
     target("proto_fragment", proto::fragment),
     target("proto_overlay", proto::overlay),
+    target("proto_timing", proto::timing),
     target("relay_core_room", relay_core::room),
     target("seal_body", seal::body),
     target("seal_room", seal::room),

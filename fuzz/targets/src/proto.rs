@@ -4,6 +4,7 @@ use lanparty_proto::ethernet::{EthernetHeader, HEADER_LEN, Tagged, insert_tag, s
 use lanparty_proto::fragment::{Fragment, split};
 use lanparty_proto::overlay::{self, Header, Kind};
 use lanparty_proto::probe::Probe;
+use lanparty_proto::timing::{Timing, is_timing};
 
 use crate::take_u16;
 
@@ -19,6 +20,18 @@ pub fn overlay(data: &[u8]) {
         assert_eq!(probe.encode(), *body);
         assert_eq!(probe.reply_to(header.source, 1).encode().len(), body.len());
     }
+}
+
+/// A timing datagram: what decodes encodes to the same bytes, and is nothing
+/// of the overlay.
+pub fn timing(data: &[u8]) {
+    let Ok(timing) = Timing::decode(data) else {
+        return;
+    };
+    let (bytes, len) = timing.encode();
+    assert_eq!(bytes[..len], *data);
+    assert!(is_timing(data) && Header::decode(data).is_err());
+    assert!(timing.mark().is_some() || timing.echo().is_some());
 }
 
 /// A length limit and a datagram: the pieces fit the limit, and splitting them
