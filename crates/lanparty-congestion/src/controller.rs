@@ -1,8 +1,18 @@
 //! The decisions, put together.
+//!
+//! The rate is the bottleneck's, which shows whenever a queue stands, times a
+//! little more or less by how far the queue is from its target. Where no queue
+//! stands it grows: by doubling until the first queue, later by a twentieth a
+//! round trip.
 
 use std::time::{Duration, Instant};
 
+use crate::competition::{DrainTest, Finding, Suspicion, part_of_cut};
 use crate::config::Config;
+use crate::cubic::Cubic;
+use crate::delay::{Delay, Interval};
+use crate::history::History;
+use crate::loss::{self, Judgement, LossJudge};
 use crate::snapshot::{Mode, Snapshot};
 
 /// Round trips as the connection measured them.
@@ -13,61 +23,470 @@ pub struct Rtt {
     pub min: Duration,
 }
 
+/// Seconds in which a queue above or below its target is made good. Chosen
+/// because an empty queue then asks for about the +5 % that probing may cost.
+const CORRECTION: f64 = 0.05;
+const MOST_GAIN: f64 = 1.05;
+const LEAST_GAIN: f64 = 0.5;
+/// While looking for the rate.
+const STARTUP_GAIN: f64 = 2.0;
+/// Growth a round trip while no queue stands, and after several of them.
+const GROWTH: f64 = 1.05;
+const FAST_GROWTH: f64 = 1.25;
+const ROUNDS_TO_FAST: f64 = 4.0;
+/// A round trip for decisions: marks come every 5 ms.
+const MIN_ROUND: f64 = 0.020;
+/// Spans over which arrivals are measured, seconds.
+const STEADY_SPAN: f64 = 0.050;
+const STARTUP_SPAN: f64 = 0.010;
+/// Four marks: of those the lowest counts.
+const LATELY: f64 = 0.020;
+/// The target is the configured one at this rate, bytes a second, and falls
+/// with the fourth root: whoever has less pushes harder, so that equals end
+/// up with equal shares, and a queue in time is cheaper on a fast link.
+const TARGET_RATE: f64 = 1_250_000.0;
+const LEAST_TARGET: f64 = 0.0012;
+/// An empty queue is looked for this often, or other flows' queue would pass
+/// for the path's delay.
+const DRAIN_EVERY: Duration = Duration::from_secs(2);
+const DRAIN_RATE: f64 = 0.75;
+/// Packets: less would wait for the peer's delayed acknowledgements.
+const LEAST_WINDOW: f64 = 10.0;
+/// Bytes a second, 128 kbit/s: less than any party could use.
+const LEAST_RATE: f64 = 16_000.0;
+
 /// Decides how much may be in flight and how fast it leaves.
 #[derive(Clone, Debug)]
 pub struct Controller {
     config: Config,
+    packet: f64,
+    mode: Mode,
+    history: History,
+    delay: Delay,
+    loss: LossJudge,
+    suspicion: Suspicion,
+    rival: Option<(Cubic, DrainTest)>,
+    /// Bytes a second that the path takes from us.
+    capacity: f64,
+    is_measured: bool,
+    rate: f64,
+    window: f64,
+    rtt: Option<Rtt>,
+    /// The newest packet of the acknowledgement being told.
+    acked_sent_at: Option<Instant>,
+    judged: Instant,
+    /// Since when there has been no queue although data waited.
+    empty_since: Option<Instant>,
+    draining_until: Option<Instant>,
+    queue: Option<f64>,
 }
 
 impl Controller {
     #[must_use]
-    pub fn new(config: Config, _now: Instant, _packet_bytes: u16) -> Self {
-        Self { config }
+    pub fn new(config: Config, now: Instant, packet_bytes: u16) -> Self {
+        Self {
+            config,
+            packet: f64::from(packet_bytes.max(1)),
+            mode: Mode::Startup,
+            history: History::new(now),
+            delay: Delay::new(now),
+            loss: LossJudge::new(now),
+            suspicion: Suspicion::default(),
+            rival: None,
+            capacity: 0.0,
+            is_measured: false,
+            rate: 0.0,
+            window: config.initial_window as f64,
+            rtt: None,
+            acked_sent_at: None,
+            judged: now,
+            empty_since: None,
+            draining_until: None,
+            queue: None,
+        }
     }
 
     /// A packet left that counts as in flight.
-    pub fn on_sent(&mut self, _now: Instant, _bytes: u64) {}
+    pub fn on_sent(&mut self, now: Instant, bytes: u64) {
+        self.history.on_sent(now, bytes);
+    }
 
     /// One packet arrived.
-    pub fn on_acked(&mut self, _now: Instant, _sent_at: Instant, _bytes: u64) {}
+    pub fn on_acked(&mut self, now: Instant, sent_at: Instant, bytes: u64) {
+        self.loss.on_acked(sent_at, bytes as f64);
+        self.acked_sent_at = self.acked_sent_at.max(Some(sent_at));
+        if let Some((cubic, _)) = &mut self.rival
+            && self.history.is_blocked()
+        {
+            let rtt = self.rtt.map_or(Duration::ZERO, |rtt| rtt.smoothed);
+            cubic.on_acked(now, sent_at, bytes, rtt);
+        }
+    }
 
     /// All packets of one acknowledgement were told.
-    pub fn on_acks_end(&mut self, _now: Instant, _in_flight: u64, _rtt: Rtt) {}
+    pub fn on_acks_end(&mut self, now: Instant, _in_flight: u64, rtt: Rtt) {
+        let Some(sent_at) = self.acked_sent_at.take() else {
+            return;
+        };
+        self.rtt = Some(rtt);
+        let is_new = self.delay.on_round_trip(now, sent_at, &self.history);
+        if self.capacity == 0.0 {
+            let first = now.saturating_duration_since(sent_at).as_secs_f64();
+            self.capacity = self.config.initial_window as f64 / first.max(1e-4);
+        }
+        if is_new {
+            self.decide(now);
+        }
+        self.judge_loss(now);
+        self.set_rate(now);
+    }
 
     /// Packets did not arrive, the last of them sent then.
-    pub fn on_lost(&mut self, _now: Instant, _sent_at: Instant, _bytes: u64, _persistent: bool) {}
+    pub fn on_lost(&mut self, now: Instant, sent_at: Instant, bytes: u64, persistent: bool) {
+        self.loss.on_lost(sent_at, (bytes as f64).max(self.packet));
+        if let Some((cubic, _)) = &mut self.rival {
+            cubic.on_lost(now, sent_at, persistent);
+        }
+        if persistent {
+            self.begin_again(now);
+        }
+        self.set_rate(now);
+    }
 
     /// The peer's clock minus ours for something sent then, in microseconds.
     /// The offset of the clocks is unknown; only differences count.
-    pub fn on_one_way_delay(&mut self, _now: Instant, _sent_at: Instant, _relative_us: i64) {}
+    pub fn on_one_way_delay(&mut self, now: Instant, sent_at: Instant, relative_us: i64) {
+        let is_new = self
+            .delay
+            .on_one_way(now, sent_at, relative_us, &self.history);
+        if is_new {
+            self.decide(now);
+            self.set_rate(now);
+        }
+    }
 
     /// The path carries packets of another length now.
-    pub fn on_packet_bytes(&mut self, _packet_bytes: u16) {}
+    pub fn on_packet_bytes(&mut self, packet_bytes: u16) {
+        self.packet = f64::from(packet_bytes.max(1));
+    }
 
     /// Whether data waits for permission to leave.
-    pub fn set_backlogged(&mut self, _now: Instant, _backlogged: bool) {}
+    pub fn set_backlogged(&mut self, now: Instant, backlogged: bool) {
+        self.history.set_blocked(now, backlogged);
+    }
 
     /// Bytes that may be in flight.
     #[must_use]
-    pub fn window(&self) -> u64 {
-        self.config.initial_window
+    pub const fn window(&self) -> u64 {
+        self.window as u64
     }
 
     /// Bytes a second; `None`: as fast as the window allows.
     #[must_use]
     pub fn rate(&self) -> Option<u64> {
-        None
+        (self.rate > 0.0).then_some(self.rate as u64)
     }
 
     /// What the controller thinks.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
-            mode: Mode::Startup,
-            queue_delay: None,
-            bandwidth: None,
-            random_loss_ppm: 0,
-            is_one_way: false,
+            mode: self.mode,
+            queue_delay: self.queue.map(seconds),
+            bandwidth: self.is_measured.then_some(self.capacity as u64),
+            random_loss_ppm: (self.loss.random() * 1e6) as u32,
+            is_one_way: self.delay.is_one_way(),
         }
     }
+
+    /// A new delay was heard of.
+    fn decide(&mut self, now: Instant) {
+        let elapsed = now.saturating_duration_since(self.judged).as_secs_f64();
+        self.judged = now;
+        self.queue = self.delay.queue_lately(now, LATELY);
+        match self.mode {
+            Mode::Startup => self.decide_startup(now),
+            Mode::Steady => self.decide_steady(now, elapsed),
+            Mode::Competing => self.decide_competing(now),
+        }
+    }
+
+    fn decide_startup(&mut self, now: Instant) {
+        let Some(interval) = self.delay.interval(STARTUP_SPAN) else {
+            return;
+        };
+        if interval.blocked < 0.5 {
+            return;
+        }
+        let queue = self.queue.unwrap_or(0.0);
+        if queue > self.target() + 0.002 + 2.0 * self.delay.noise() {
+            self.capacity = interval.arrived;
+            self.is_measured = true;
+            self.enter_steady(now);
+        } else if !self.loss.is_suspicious() {
+            // What came before the first measurement was a guess.
+            self.capacity = if self.is_measured {
+                self.capacity.max(interval.arrived)
+            } else {
+                interval.arrived.max(self.capacity)
+            };
+            self.is_measured = true;
+        }
+    }
+
+    fn decide_steady(&mut self, now: Instant, elapsed: f64) {
+        let Some(interval) = self.delay.interval(STEADY_SPAN) else {
+            return;
+        };
+        let target = self.target();
+        let is_standing = interval.queue_min > (0.3 * target).max(0.0004);
+        if is_standing {
+            self.empty_since = None;
+            self.follow(&interval);
+        } else if interval.blocked > 0.5 {
+            let since = *self.empty_since.get_or_insert(now);
+            self.grow(now, since, &interval, elapsed);
+        } else {
+            self.empty_since = None;
+        }
+        let high = 2.0 * target + 0.004;
+        let rtt = seconds(self.delay.latest_rtt());
+        let finding = self
+            .suspicion
+            .judge(now, &interval, self.capacity, high, rtt);
+        if let Finding::NotOurs { since } = finding {
+            self.answer_rival(now, since);
+        }
+        self.look_for_empty_queue(now);
+    }
+
+    /// A queue stands: what arrives is what the bottleneck gives us, unless we
+    /// just asked for less.
+    fn follow(&mut self, interval: &Interval) {
+        let is_pushing = interval.sent >= 0.95 * self.capacity;
+        let is_draining = interval.arrived > 1.03 * interval.sent;
+        let is_more = interval.arrived > self.capacity;
+        let asked_less = part_of_cut(interval, self.capacity).is_some_and(|part| part < 0.75);
+        if is_more || is_pushing || (is_draining && !asked_less) {
+            let step = if interval.arrived < 0.8 * self.capacity {
+                0.5
+            } else {
+                0.2
+            };
+            self.capacity += step * (interval.arrived - self.capacity);
+            self.is_measured = true;
+        }
+    }
+
+    fn grow(&mut self, now: Instant, since: Instant, interval: &Interval, elapsed: f64) {
+        if self.loss.is_suspicious() || self.draining_until.is_some() {
+            return;
+        }
+        let round = self.delay.latest_rtt().max(MIN_ROUND);
+        let rounds = now.saturating_duration_since(since).as_secs_f64() / round;
+        let growth = if rounds < ROUNDS_TO_FAST {
+            GROWTH
+        } else {
+            FAST_GROWTH
+        };
+        let grown = self.capacity * growth.powf((elapsed / round).min(1.0));
+        let bound = 2.0 * interval.arrived;
+        if grown < bound {
+            self.capacity = grown;
+        }
+        if let Some(ceiling) = self.loss.ceiling(now) {
+            self.capacity = self.capacity.min(ceiling);
+        }
+    }
+
+    fn look_for_empty_queue(&mut self, now: Instant) {
+        let queue = self.queue.unwrap_or(0.0);
+        if queue < 0.0005 {
+            self.delay.empty_at = now;
+            self.draining_until = None;
+            return;
+        }
+        match self.draining_until {
+            Some(until) if now >= until => {
+                self.delay.empty_at = now;
+                self.draining_until = None;
+            }
+            Some(_) => {}
+            None => {
+                let is_due = now.saturating_duration_since(self.delay.empty_at) >= DRAIN_EVERY;
+                if is_due && queue < 2.0 * self.target() {
+                    let time = 2.0 * queue / (1.0 - DRAIN_RATE) + 0.005;
+                    let told = self.delay.latest_rtt();
+                    self.draining_until = Some(now + seconds(time.min(0.1) + 0.0 * told));
+                }
+            }
+        }
+    }
+
+    fn answer_rival(&mut self, now: Instant, since: Instant) {
+        // A rival's queue moves; a longer way does not.
+        if self.delay.queue_range(since) < 0.001 + 2.0 * self.delay.noise() {
+            self.delay.rebase(since);
+            return;
+        }
+        let window = (self.capacity * self.delay.latest_rtt()).max(4.0 * self.packet);
+        let cubic = Cubic::resumed(self.packet as u16, window as u64);
+        self.rival = Some((cubic, DrainTest::new(now)));
+        self.mode = Mode::Competing;
+    }
+
+    fn decide_competing(&mut self, now: Instant) {
+        let Some(interval) = self.delay.interval(STEADY_SPAN) else {
+            return;
+        };
+        let target = self.target();
+        let newest = self.delay.newest().map_or(now, |sample| sample.sent_at);
+        let rtt = seconds(self.delay.latest_rtt());
+        let Some((cubic, test)) = &mut self.rival else {
+            self.enter_steady(now);
+            return;
+        };
+        if let Some((_, _, before)) = test.finished(newest) {
+            // The last span of the test, heard of by now.
+            let part = self
+                .delay
+                .interval(0.025)
+                .and_then(|interval| part_of_cut(&interval, before));
+            let drained = self.queue.unwrap_or(0.0) < 2.0 * target;
+            if test.end(now, part, drained) {
+                self.capacity = before;
+                self.enter_steady(now);
+                return;
+            }
+        } else if test.rate(now).is_none() {
+            self.capacity = interval.arrived;
+            test.begin_if_due(now, interval.arrived, rtt);
+        }
+        let _ = cubic;
+    }
+
+    fn enter_steady(&mut self, now: Instant) {
+        self.mode = Mode::Steady;
+        self.rival = None;
+        self.suspicion.clear();
+        self.empty_since = None;
+        self.draining_until = None;
+        self.delay.empty_at = now;
+    }
+
+    /// Nothing arrives any more: another path, perhaps.
+    fn begin_again(&mut self, now: Instant) {
+        self.mode = Mode::Startup;
+        self.rival = None;
+        self.suspicion.clear();
+        self.loss.forget(now);
+        self.delay.forget();
+        self.capacity = (self.capacity / 4.0).max(LEAST_RATE);
+        self.is_measured = false;
+        self.draining_until = None;
+    }
+
+    fn judge_loss(&mut self, now: Instant) {
+        if self.mode == Mode::Competing {
+            return;
+        }
+        let Some(interval) = self.delay.interval(STEADY_SPAN) else {
+            return;
+        };
+        let has_queue = interval.queue_min > (0.3 * self.target()).max(0.0004);
+        let rtt = seconds(self.delay.latest_rtt());
+        let judgement = self
+            .loss
+            .judge(now, rtt, self.packet, interval.sent, has_queue);
+        match judgement {
+            Judgement::Nothing | Judgement::Random => {}
+            Judgement::Test { rate } => self.capacity = rate,
+            Judgement::Policed { rate } => {
+                self.capacity = rate;
+                self.empty_since = None;
+                if self.mode == Mode::Startup {
+                    self.enter_steady(now);
+                }
+            }
+        }
+    }
+
+    fn set_rate(&mut self, now: Instant) {
+        if self.capacity == 0.0 {
+            return;
+        }
+        self.capacity = self.capacity.max(LEAST_RATE);
+        let rate = match (&self.mode, &self.rival) {
+            (Mode::Competing, Some((cubic, test))) => {
+                let srtt = self.rtt.map_or(0.1, |rtt| rtt.smoothed.as_secs_f64());
+                let rate = 1.2 * cubic.window() as f64 / srtt.max(1e-4);
+                test.rate(now).map_or(rate, |limit| limit.min(rate))
+            }
+            _ => self.capacity * self.gain(now),
+        };
+        self.rate = rate.max(LEAST_RATE);
+        self.window = self.allowed_window(rate);
+    }
+
+    fn gain(&self, now: Instant) -> f64 {
+        if self.loss.is_testing() {
+            return loss::TEST_RATE;
+        }
+        if self.mode == Mode::Startup {
+            return if self.is_measured && !self.loss.is_suspicious() {
+                STARTUP_GAIN
+            } else {
+                1.0
+            };
+        }
+        if self.draining_until.is_some_and(|until| now < until) {
+            return DRAIN_RATE;
+        }
+        let window = LATELY + 4.0 * self.delay.noise();
+        let ahead = self
+            .delay
+            .queue_ahead(now, window, self.capacity, &self.history)
+            .unwrap_or(0.0)
+            .max(0.0);
+        let most = if self.loss.ceiling(now).is_some() {
+            1.0
+        } else {
+            MOST_GAIN
+        };
+        let correction = CORRECTION.max(self.delay.latest_rtt() / 2.0);
+        (1.0 + (self.target() - ahead) / correction).clamp(LEAST_GAIN, most)
+    }
+
+    /// Queue to aim at, seconds.
+    fn target(&self) -> f64 {
+        let wanted = self.config.target_delay.as_secs_f64();
+        let scaled = wanted * (TARGET_RATE / self.capacity.max(1.0)).sqrt().sqrt();
+        let packets = 2.0 * self.packet / self.capacity.max(1.0);
+        scaled.clamp(LEAST_TARGET, wanted).max(packets)
+    }
+
+    /// The rate is what shapes; the window stops us when nothing is heard.
+    fn allowed_window(&self, rate: f64) -> f64 {
+        let least = LEAST_WINDOW * self.packet;
+        if let (Mode::Competing, Some((cubic, _))) = (&self.mode, &self.rival) {
+            return (cubic.window() as f64).max(4.0 * self.packet);
+        }
+        let min_rtt = self.delay.min_rtt().unwrap_or(0.1);
+        let smoothed = self.rtt.map_or(min_rtt, |rtt| rtt.smoothed.as_secs_f64());
+        let queue = self.queue.unwrap_or(0.0);
+        let way = if self.delay.is_one_way() {
+            (smoothed - queue).max(min_rtt)
+        } else {
+            min_rtt
+        };
+        let slack = 2.0 * self.target()
+            + self.config.max_ack_delay.as_secs_f64()
+            + 4.0 * self.delay.noise()
+            + 0.005;
+        (rate * (way + slack)).max(least)
+    }
+}
+
+fn seconds(value: f64) -> Duration {
+    Duration::from_secs_f64(value.clamp(0.0, 3_600.0))
 }

@@ -16,12 +16,18 @@
     )
 )]
 
+mod competition;
 mod config;
 mod controller;
+mod cubic;
+mod delay;
+mod history;
+mod loss;
 mod pacer;
 mod snapshot;
 
 pub use config::Config;
 pub use controller::{Controller, Rtt};
+pub use cubic::Cubic;
 pub use pacer::Pacer;
 pub use snapshot::{Mode, Snapshot};

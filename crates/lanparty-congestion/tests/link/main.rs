@@ -1,0 +1,10 @@
+//! The controller on simulated links.
+
+#![forbid(unsafe_code)]
+
+mod path;
+mod report;
+mod scenarios;
+mod sender;
+mod simulation;
+mod table;

@@ -1,0 +1,152 @@
+//! What lies between the ends: a bottleneck with a byte-bounded queue, delay,
+//! jitter, loss, a policer, and the way back.
+
+use rand::Rng;
+use rand::rngs::StdRng;
+
+pub type Nanos = u64;
+
+pub const MS: Nanos = 1_000_000;
+pub const SECOND: Nanos = 1_000_000_000;
+
+/// One direction.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// Bits a second from these moments on.
+    pub rates: Vec<(Nanos, f64)>,
+    /// Bytes.
+    pub buffer: u64,
+    /// Behind the queue.
+    pub delays: Vec<(Nanos, Nanos)>,
+    pub jitter: Nanos,
+    /// Whether jitter lets packets overtake.
+    pub reorders: bool,
+    pub loss: f64,
+    /// Everything that comes in these spans is dropped.
+    pub outages: Vec<(Nanos, Nanos)>,
+    /// Bits a second and bytes of a policer before the queue.
+    pub policer: Option<(f64, f64)>,
+}
+
+impl Line {
+    pub fn new(rate: f64, delay: Nanos, buffer: u64) -> Self {
+        Self {
+            rates: vec![(0, rate)],
+            buffer,
+            delays: vec![(0, delay)],
+            jitter: 0,
+            reorders: false,
+            loss: 0.0,
+            outages: Vec::new(),
+            policer: None,
+        }
+    }
+}
+
+/// A line at work.
+#[derive(Debug)]
+pub struct Link {
+    line: Line,
+    free_at: Nanos,
+    last_out: Nanos,
+    tokens: f64,
+    policed_at: Nanos,
+    pub carried: u64,
+}
+
+pub enum Fate {
+    Dropped,
+    /// Waited so long for the bottleneck, and arrives then.
+    Arrives {
+        queued: Nanos,
+        at: Nanos,
+    },
+}
+
+fn at<T: Copy>(steps: &[(Nanos, T)], now: Nanos) -> T {
+    let mut value = steps[0].1;
+    for (from, next) in steps {
+        if *from <= now {
+            value = *next;
+        }
+    }
+    value
+}
+
+impl Link {
+    pub fn new(line: Line) -> Self {
+        let tokens = line.policer.map_or(0.0, |(_, burst)| burst);
+        Self {
+            line,
+            free_at: 0,
+            last_out: 0,
+            tokens,
+            policed_at: 0,
+            carried: 0,
+        }
+    }
+
+    pub fn rate(&self, now: Nanos) -> f64 {
+        at(&self.line.rates, now)
+    }
+
+    /// How long a packet that comes now waits.
+    pub fn queue(&self, now: Nanos) -> Nanos {
+        self.free_at.saturating_sub(now)
+    }
+
+    /// The far side does nothing for so long.
+    pub fn stall(&mut self, now: Nanos, time: Nanos) {
+        self.free_at = self.free_at.max(now) + time;
+    }
+
+    pub fn send(&mut self, now: Nanos, bytes: u64, rng: &mut StdRng) -> Fate {
+        let out = self
+            .line
+            .outages
+            .iter()
+            .any(|(from, to)| (*from..*to).contains(&now));
+        if out || self.is_policed(now, bytes) {
+            return Fate::Dropped;
+        }
+        let rate = self.rate(now);
+        let waiting = self.queue(now);
+        if waiting as f64 * rate / 8e9 > self.line.buffer as f64 {
+            return Fate::Dropped;
+        }
+        let time = (bytes as f64 * 8e9 / rate) as Nanos;
+        self.free_at = now.max(self.free_at) + time;
+        self.carried += bytes;
+        if self.line.loss > 0.0 && rng.random_bool(self.line.loss) {
+            return Fate::Dropped;
+        }
+        let jitter = if self.line.jitter > 0 {
+            rng.random_range(0..self.line.jitter)
+        } else {
+            0
+        };
+        let mut arrival = self.free_at + at(&self.line.delays, now) + jitter;
+        if !self.line.reorders {
+            arrival = arrival.max(self.last_out);
+            self.last_out = arrival;
+        }
+        Fate::Arrives {
+            queued: waiting,
+            at: arrival,
+        }
+    }
+
+    fn is_policed(&mut self, now: Nanos, bytes: u64) -> bool {
+        let Some((rate, burst)) = self.line.policer else {
+            return false;
+        };
+        let gained = (now - self.policed_at) as f64 * rate / 8e9;
+        self.policed_at = now;
+        self.tokens = (self.tokens + gained).min(burst);
+        if self.tokens < bytes as f64 {
+            return true;
+        }
+        self.tokens -= bytes as f64;
+        false
+    }
+}
