@@ -20,6 +20,20 @@ pub struct Throughput {
 /// # Errors
 /// When iperf3 fails, with its words.
 pub fn tcp(from: &Node, to: &Node, target: Ipv4Addr, time: Duration) -> Result<Throughput> {
+    tcp_streams(from, to, target, time, 1)
+}
+
+/// Several TCP streams at once; what they carried together.
+///
+/// # Errors
+/// When iperf3 fails, with its words.
+pub fn tcp_streams(
+    from: &Node,
+    to: &Node,
+    target: Ipv4Addr,
+    time: Duration,
+    streams: usize,
+) -> Result<Throughput> {
     let mut command = to.command("iperf3");
     command.args(["--server", "--one-off", "--port", "5201"]);
     let mut server = to.spawn_command(command, "iperf3")?;
@@ -27,7 +41,7 @@ pub fn tcp(from: &Node, to: &Node, target: Ipv4Addr, time: Duration) -> Result<T
         to.sh("ss -Hltn sport = :5201 | grep -q .").ok()
     })?;
     let report = from.sh(&format!(
-        "iperf3 --client {target} --port 5201 --json --time {}",
+        "iperf3 --client {target} --port 5201 --json --parallel {streams} --time {}",
         time.as_secs()
     ))?;
     server.wait(Duration::from_secs(10))?;

@@ -27,6 +27,8 @@ pub mod raw_member;
 pub mod rivals;
 pub mod sandbox;
 pub mod traffic;
+pub mod tunnel;
+pub mod udp_rate;
 pub mod wait;
 pub mod windows;
 
@@ -35,3 +37,4 @@ pub use node::Node;
 pub use party::{Party, PartyOptions};
 pub use process::Process;
 pub use raw_member::RawMember;
+pub use tunnel::Tunnel;

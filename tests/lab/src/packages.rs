@@ -44,8 +44,16 @@ pub const TESTS: &[Needed] = &[
 /// What `cargo xtask bench` runs on top of [`PARTY`].
 pub const BENCH: &[Needed] = &[
     needed("iperf3", "iperf3"),
-    needed("openvpn", "openvpn"),
+    needed("ethtool", "ethtool"),
     needed("openssl", "openssl"),
+];
+
+/// What it compares with, and can do without.
+pub const RIVALS: &[Needed] = &[
+    needed("openvpn", "openvpn"),
+    needed("vpnserver", "softether-vpnserver"),
+    needed("vpnclient", "softether-vpnclient"),
+    needed("vpncmd", "softether-vpncmd"),
 ];
 
 /// What `cargo xtask windows` runs: a compiler with the sources of its standard

@@ -33,11 +33,19 @@ pub const LAN: &str = "eth0";
 const LOG: &str = "LANPARTY_LOG";
 
 pub const RELAY: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+/// The gateway PC's line to the internet.
+pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 2);
 pub const HOME_ROUTER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 254);
 pub const GATEWAY_PC: Ipv4Addr = Ipv4Addr::new(10, 73, 42, 2);
 pub const HOST1: Ipv4Addr = Ipv4Addr::new(10, 73, 42, 10);
 pub const HOST2: Ipv4Addr = Ipv4Addr::new(10, 73, 42, 20);
 pub const SUBNET_BROADCAST: Ipv4Addr = Ipv4Addr::new(10, 73, 42, 255);
+
+/// The line to the internet of the player with this number.
+#[must_use]
+pub fn player_line(number: usize) -> Ipv4Addr {
+    Ipv4Addr::new(198, 51, 100, u8::try_from(11 + number).unwrap_or(u8::MAX))
+}
 
 /// How long a program may take until it says that it is up. Generous, because
 /// a cold two-core machine starts them all at once.
@@ -120,16 +128,25 @@ impl Party {
     /// When something does not start; the error carries its log.
     pub fn start(options: PartyOptions) -> Result<Self> {
         let mut party = Self::build(options)?;
-        party.start_dnsmasq()?;
-        party.start_relay()?;
-        party.start_gateway()?;
-        for number in 0..party.players.len() {
-            party.start_player(number)?;
+        party.start_programs()?;
+        Ok(party)
+    }
+
+    /// Starts every program of a party that was only built.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_programs(&mut self) -> Result<()> {
+        self.start_dnsmasq()?;
+        self.start_relay()?;
+        self.start_gateway()?;
+        for number in 0..self.players.len() {
+            self.start_player(number)?;
         }
-        for player in &party.players {
+        for player in &self.players {
             player.address()?;
         }
-        Ok(party)
+        Ok(())
     }
 
     /// Builds networks and hosts, with no program running.
@@ -160,7 +177,7 @@ impl Party {
         let gateway_node = Node::new("gateway")?;
         internet.plug(&gateway_node, WAN, 1500)?;
         gateway_node.sh(&format!(
-            "ip addr add 198.51.100.2/24 dev {WAN} && ip route add default via {HOME_ROUTER}"
+            "ip addr add {GATEWAY}/24 dev {WAN} && ip route add default via {HOME_ROUTER}"
         ))?;
         let gateway_port = switch.plug(&gateway_node, LAN, 1500)?;
         if options.gateway_bridge {
@@ -180,8 +197,8 @@ impl Party {
             let mtu = options.player_mtu.get(number).copied().unwrap_or(1500);
             internet.plug(&node, WAN, mtu)?;
             node.sh(&format!(
-                "ip addr add 198.51.100.{}/24 dev {WAN} && ip route add default via {HOME_ROUTER}",
-                number + 11
+                "ip addr add {}/24 dev {WAN} && ip route add default via {HOME_ROUTER}",
+                player_line(number)
             ))?;
             let default_route = node.sh("ip route show default")?;
             players.push(Player {
@@ -205,6 +222,21 @@ impl Party {
             dnsmasq: None,
             players,
         })
+    }
+
+    /// Makes the party's LAN carry frames as a cable does: cut to size and with
+    /// finished checksums. Between namespaces, TCP would otherwise hand over
+    /// 64 KB at a time to whoever takes it, which no rival does.
+    ///
+    /// # Errors
+    /// When ethtool is not installed.
+    pub fn make_lan_wire_like(&self) -> Result<()> {
+        for node in [&self.host1, &self.host2, &self.gateway_node] {
+            node.sh(&format!(
+                "ethtool --offload {LAN} tx off tso off tx-udp-segmentation off"
+            ))?;
+        }
+        Ok(())
     }
 
     /// Starts the LAN's DHCP server on host1.

@@ -52,37 +52,28 @@ impl Process {
         self.child.id()
     }
 
-    /// CPU time that the program has used, in user and kernel mode.
+    /// CPU time that the program and those that it started have used, in user
+    /// and kernel mode.
     ///
     /// # Errors
     /// When the program has ended.
     pub fn cpu_time(&self) -> Result<Duration> {
-        let path = format!("/proc/{}/stat", self.child.id());
-        let stat = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-        // The name in parentheses may contain spaces (proc(5)).
-        let fields = stat.rsplit(')').next().unwrap_or_default();
-        let ticks: u64 = fields
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .filter_map(|field| field.parse::<u64>().ok())
-            .sum();
-        let per_second = rustix::param::clock_ticks_per_second();
-        Ok(Duration::from_millis(ticks * 1_000 / per_second))
+        let cpu_time = cpu_time_of(self.child.id())?;
+        let started = descendants(self.child.id());
+        // One that has ended since counts no more.
+        let started = started.into_iter().filter_map(|it| cpu_time_of(it).ok());
+        Ok(cpu_time + started.sum::<Duration>())
     }
 
-    /// Bytes of memory that the program occupies.
+    /// Bytes of memory that the program and those that it started occupy.
     ///
     /// # Errors
     /// When the program has ended.
     pub fn resident(&self) -> Result<u64> {
-        let path = format!("/proc/{}/status", self.child.id());
-        let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-        let kilobytes = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-        Ok(kilobytes.with_context(|| format!("{path} names no memory"))? * 1_024)
+        let resident = resident_of(self.child.id())?;
+        let started = descendants(self.child.id());
+        let started = started.into_iter().filter_map(|it| resident_of(it).ok());
+        Ok(resident + started.sum::<u64>())
     }
 
     /// Everything that the program has printed so far.
@@ -170,4 +161,46 @@ impl Drop for Process {
         let _gone_already = self.child.kill();
         let _gone_already = self.child.wait();
     }
+}
+
+fn cpu_time_of(pid: u32) -> Result<Duration> {
+    let path = format!("/proc/{pid}/stat");
+    let stat = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    // The name in parentheses may contain spaces (proc(5)).
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    let ticks: u64 = fields
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse::<u64>().ok())
+        .sum();
+    let per_second = rustix::param::clock_ticks_per_second();
+    Ok(Duration::from_millis(ticks * 1_000 / per_second))
+}
+
+fn resident_of(pid: u32) -> Result<u64> {
+    let path = format!("/proc/{pid}/status");
+    let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let kilobytes = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    Ok(kilobytes.with_context(|| format!("{path} names no memory"))? * 1_024)
+}
+
+/// Every process that this one started, and those that these did.
+fn descendants(pid: u32) -> Vec<u32> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter();
+    let children = threads.flatten().flatten().filter_map(|thread| {
+        let path = thread.path().join("children");
+        fs::read_to_string(path).ok()
+    });
+    let children: Vec<u32> = children
+        .flat_map(|line| {
+            let words = line.split_whitespace().map(str::parse);
+            words.filter_map(Result::ok).collect::<Vec<_>>()
+        })
+        .collect();
+    let further: Vec<u32> = children.iter().copied().flat_map(descendants).collect();
+    [children, further].concat()
 }

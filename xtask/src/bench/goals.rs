@@ -1,5 +1,7 @@
 //! What the bench has to show, and whether it does.
 
+use lanparty_lab::tunnel::Kind;
+
 use super::parts::Parts;
 use super::row;
 
@@ -72,29 +74,32 @@ const GOALS: &[Goal] = &[
         "TCP single stream, player to LAN, over OpenVPN TAP",
         "x",
         at_least(4.0, 6.0),
-        |parts| parts.tunnel.as_ref()?.report.tcp_up_over("OpenVPN TAP"),
+        |parts| parts.tunnel.as_ref()?.report.tcp_up_over(Kind::OpenVpn),
     ),
     goal(
         "the same over SoftEther over TLS",
         "x",
         at_least(2.0, 3.0),
-        |parts| parts.tunnel.as_ref()?.report.tcp_up_over("SoftEther"),
+        |parts| parts.tunnel.as_ref()?.report.tcp_up_over(Kind::SoftEther),
     ),
     goal(
         "160-byte UDP rate over OpenVPN TAP",
         "x",
         at_least(5.0, 8.0),
-        |_| None,
+        |parts| parts.tunnel.as_ref()?.report.udp_over(Kind::OpenVpn),
     ),
     goal(
         "the same over SoftEther over TLS",
         "x",
         at_least(2.0, 3.0),
-        |_| None,
+        |parts| parts.tunnel.as_ref()?.report.udp_over(Kind::SoftEther),
     ),
-    goal("idle RTT p50 over OpenVPN's", "", at_most(0.7, 0.5), |_| {
-        None
-    }),
+    goal(
+        "idle RTT p50 over OpenVPN's",
+        "",
+        at_most(0.7, 0.5),
+        |parts| parts.latency.as_ref()?.report.idle_over(Kind::OpenVpn),
+    ),
     goal(
         "p99 of the 64-byte flow while bulk TCP fills a 50 Mbit/s uplink, minus idle",
         "ms",
@@ -129,13 +134,13 @@ const GOALS: &[Goal] = &[
         "CPU seconds per GB, all programs, over OpenVPN",
         "",
         at_most(0.3, 0.2),
-        |parts| parts.tunnel.as_ref()?.report.cpu_over("OpenVPN TAP"),
+        |parts| parts.tunnel.as_ref()?.report.cpu_over(Kind::OpenVpn),
     ),
     goal(
         "CPU seconds per GB, all programs, over SoftEther over TLS",
         "",
         at_most(0.5, 0.35),
-        |parts| parts.tunnel.as_ref()?.report.cpu_over("SoftEther"),
+        |parts| parts.tunnel.as_ref()?.report.cpu_over(Kind::SoftEther),
     ),
 ];
 

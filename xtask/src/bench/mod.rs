@@ -3,9 +3,11 @@
 //! Absolute figures say more about the machine than about the programs; only
 //! ratios from one run are worth comparing.
 
+mod comparison;
 mod flood;
 mod goals;
 mod hostile;
+mod latency;
 mod machine;
 mod memory;
 mod parts;
@@ -85,6 +87,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     sandbox::require()?;
     packages::ensure(&[packages::PARTY, packages::BENCH])?;
+    if let Err(error) = packages::ensure(&[packages::RIVALS]) {
+        eprintln!("{error:#}");
+    }
     cargo::build_release_programs()?;
     let status = sandbox::enter_with(
         std::env::args().skip(1),

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::machine::Stamp;
 use super::plot::Plot;
-use super::{Arguments, flood, hostile, memory, tunnel};
+use super::{Arguments, flood, hostile, latency, memory, tunnel};
 
 /// What a part found out.
 pub(super) trait Measured: Serialize + DeserializeOwned {
@@ -104,6 +104,8 @@ macro_rules! parts {
 parts! {
     /// Throughput and CPU of ours, sealed and in clear, and of other tunnels
     Tunnel in tunnel,
+    /// Round trips at rest and under load, of the same tunnels
+    Latency in latency,
     /// A room while strangers begin thousands of handshakes a second
     Flood in flood,
     /// A room while one member does its worst

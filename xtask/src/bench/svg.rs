@@ -14,7 +14,7 @@ const MARGIN: f64 = 20.0;
 /// Of the text, in pixels.
 const LETTER: f64 = 13.0;
 /// What a letter of a sans-serif font is wide on average, of its height.
-const LETTER_WIDTH: f64 = 0.56;
+const LETTER_WIDTH: f64 = 0.62;
 /// From one line of text to the next.
 const LINE: f64 = 20.0;
 const COLOURS: usize = 6;

@@ -1,201 +1,172 @@
-//! Throughput, latency and CPU of a sealed room, of a room in clear and of a
-//! rival, on the same networks.
+//! Throughput, CPU and memory of a sealed room, of a room in clear and of other
+//! tunnels, on the same networks.
 
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
-use lanparty_lab::party::HOST1;
-use lanparty_lab::rivals::{OPENVPN_PLAYER, OpenVpn};
-use lanparty_lab::{Node, Party, PartyOptions, Process, iperf, traffic};
+use anyhow::Result;
+use lanparty_lab::tunnel::{BySeat, Kind, Tunnel};
+use lanparty_lab::{iperf, traffic, udp_rate};
 use serde::{Deserialize, Serialize};
 
+use super::Arguments;
+use super::comparison::{self, Comparison, Figures, Named};
 use super::parts::Measured;
-use super::plot::{Bars, Group, Kind, Plot};
-use super::statistics::median;
-use super::{Arguments, row};
+use super::plot::{self, Plot};
 
-/// What one tunnel did in one repeat.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Figures {
-    tcp_up_mbit_s: f64,
-    tcp_down_mbit_s: f64,
-    rtt_ms: f64,
-    cpu_s_per_gb: f64,
-    /// Of the relay, or of the hub in its place.
-    relay_cpu_s_per_gb: f64,
-}
+const UP: &str = "tcp_up_mbit_s";
+const SMALL: &str = "udp_160_per_s";
+const CPU: &str = "cpu_s_per_gb";
+
+const TCP: [Named; 6] = [
+    (UP, "TCP, player to LAN, Mbit/s"),
+    ("tcp_down_mbit_s", "TCP, LAN to player, Mbit/s"),
+    ("tcp_across_mbit_s", "TCP, player to player, Mbit/s"),
+    ("tcp4_up_mbit_s", "4 x TCP, player to LAN, Mbit/s"),
+    ("tcp4_down_mbit_s", "4 x TCP, LAN to player, Mbit/s"),
+    ("tcp4_across_mbit_s", "4 x TCP, player to player, Mbit/s"),
+];
+const UDP: [Named; 2] = [
+    (SMALL, "UDP of 160 bytes, player to LAN, 1/s"),
+    ("udp_1200_per_s", "UDP of 1,200 bytes, player to LAN, 1/s"),
+];
+const CPU_PARTS: [Named; 3] = [
+    ("cpu_relay_s_per_gb", "relay"),
+    ("cpu_gateway_s_per_gb", "gateway"),
+    ("cpu_player_s_per_gb", "player"),
+];
+const REST: [Named; 7] = [
+    (CPU, "CPU of all programs, s/GB"),
+    ("cpu_relay_s_per_gb", "CPU of the relay, s/GB"),
+    ("cpu_gateway_s_per_gb", "CPU of the gateway, s/GB"),
+    ("cpu_player_s_per_gb", "CPU of the player, s/GB"),
+    ("relay_mib", "memory of the relay, MiB"),
+    ("gateway_mib", "memory of the gateway, MiB"),
+    ("player_mib", "memory of a player, MiB"),
+];
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Report {
-    sealed: Figures,
-    clear: Figures,
-    openvpn: Figures,
+    #[serde(flatten)]
+    comparison: Comparison,
 }
 
-fn measure(arguments: &Arguments) -> Result<Report> {
-    let (mut sealed, mut clear, mut openvpn) = (Vec::new(), Vec::new(), Vec::new());
-    // Alternating, so that a slow minute of the machine hits all.
-    for repeat in 1..=arguments.repeats {
-        let say =
-            |what| arguments.say(&format!("repeat {repeat} of {}: {what}", arguments.repeats));
-        say("softlan-vpn, sealed");
-        sealed.push(measure_ours(arguments, true)?);
-        say("softlan-vpn, in clear");
-        clear.push(measure_ours(arguments, false)?);
-        say("OpenVPN");
-        openvpn.push(measure_openvpn(arguments)?);
+/// Figures of `tunnel`, whose players are two.
+fn figures(tunnel: &Tunnel, time: Duration) -> Result<Figures> {
+    let mut figures = speed(tunnel, time)?;
+    let (player, player_address) = tunnel.player(0)?;
+    let (other, other_address) = tunnel.player(1)?;
+    let (host, host_address) = tunnel.host();
+    let across = iperf::tcp(player, other, other_address, time)?;
+    figures.insert("tcp_across_mbit_s", across.bits_per_second / 1e6);
+    for (key, from, to, address) in [
+        ("tcp4_up_mbit_s", player, host, host_address),
+        ("tcp4_down_mbit_s", host, player, player_address),
+        ("tcp4_across_mbit_s", player, other, other_address),
+    ] {
+        let four = iperf::tcp_streams(from, to, address, time, 4)?;
+        figures.insert(key, four.bits_per_second / 1e6);
     }
-    Ok(Report {
-        sealed: medians(&sealed),
-        clear: medians(&clear),
-        openvpn: medians(&openvpn),
-    })
-}
-
-fn one_player(keyed: bool) -> PartyOptions {
-    PartyOptions {
-        players: vec!["alice"],
-        keyed,
-        // The default of 1 Gbit/s protects a public relay's uplink; here it
-        // would be what is measured.
-        relay_arguments: ["--player-bandwidth", "100000"].map(str::to_owned).to_vec(),
-        ..PartyOptions::default()
+    for (key, size) in [(SMALL, 160), ("udp_1200_per_s", 1_200)] {
+        figures.insert(key, udp_rate::search(player, host, host_address, size)?);
     }
+    if let Some(resident) = tunnel.resident()? {
+        let mib = |bytes: u64| bytes as f64 / 1_048_576.0;
+        figures.insert("relay_mib", mib(resident.relay));
+        figures.insert("gateway_mib", mib(resident.gateway));
+        figures.insert("player_mib", mib(resident.players) / 2.0);
+    }
+    Ok(figures)
 }
 
-fn measure_ours(arguments: &Arguments, keyed: bool) -> Result<Figures> {
-    let party = Party::start(one_player(keyed))?;
-    let player = party.players.first().context("nobody came")?;
-    let address = player.address()?;
-    let processes = [&party.relay, &party.gateway, &player.client].map(Option::as_ref);
-    let processes: Vec<&Process> = processes.into_iter().flatten().collect();
-    figures(&player.node, &party.host1, address, &processes, arguments)
-}
-
-fn measure_openvpn(arguments: &Arguments) -> Result<Figures> {
-    let party = Party::build(one_player(false))?;
-    let openvpn = OpenVpn::start(&party)?;
-    let player = party.players.first().context("nobody came")?;
-    let processes: Vec<&Process> = openvpn.processes.iter().collect();
-    figures(
-        &player.node,
-        &party.host1,
-        OPENVPN_PLAYER,
-        &processes,
-        arguments,
-    )
-}
-
-/// `processes` begins with the relay.
-fn figures(
-    player: &Node,
-    host: &Node,
-    address: Ipv4Addr,
-    processes: &[&Process],
-    arguments: &Arguments,
-) -> Result<Figures> {
-    let time = Duration::from_secs(arguments.seconds);
+/// One stream up, one down, and the CPU time of the programs meanwhile.
+pub(super) fn speed(tunnel: &Tunnel, time: Duration) -> Result<Figures> {
+    let (player, player_address) = tunnel.player(0)?;
+    let (host, host_address) = tunnel.host();
     // Settles ARP, switch tables and path MTU discovery.
-    traffic::ping(player, HOST1.into(), 20)?;
-    iperf::tcp(player, host, HOST1, Duration::from_secs(1))?;
-    let rtt = traffic::ping(player, HOST1.into(), 50)?;
-    let relay = processes.get(..1).unwrap_or_default();
-    let before = (cpu_time(processes)?, cpu_time(relay)?);
-    let up = iperf::tcp(player, host, HOST1, time)?;
-    let down = iperf::tcp(host, player, address, time)?;
-    let per_gb = |used: Duration| used.as_secs_f64() / ((up.bytes + down.bytes) / 1e9);
-    Ok(Figures {
-        tcp_up_mbit_s: up.bits_per_second / 1e6,
-        tcp_down_mbit_s: down.bits_per_second / 1e6,
-        rtt_ms: rtt.average.as_secs_f64() * 1e3,
-        cpu_s_per_gb: per_gb(cpu_time(processes)? - before.0),
-        relay_cpu_s_per_gb: per_gb(cpu_time(relay)? - before.1),
-    })
-}
-
-fn cpu_time(processes: &[&Process]) -> Result<Duration> {
-    processes.iter().map(|process| process.cpu_time()).sum()
-}
-
-fn medians(repeats: &[Figures]) -> Figures {
-    let of = |figure: fn(&Figures) -> f64| median(repeats.iter().map(figure)).unwrap_or_default();
-    Figures {
-        tcp_up_mbit_s: of(|figures| figures.tcp_up_mbit_s),
-        tcp_down_mbit_s: of(|figures| figures.tcp_down_mbit_s),
-        rtt_ms: of(|figures| figures.rtt_ms),
-        cpu_s_per_gb: of(|figures| figures.cpu_s_per_gb),
-        relay_cpu_s_per_gb: of(|figures| figures.relay_cpu_s_per_gb),
+    traffic::ping(player, host_address.into(), 10)?;
+    iperf::tcp(player, host, host_address, Duration::from_secs(1))?;
+    let before = tunnel.cpu_time()?;
+    let up = iperf::tcp(player, host, host_address, time)?;
+    let down = iperf::tcp(host, player, player_address, time)?;
+    let after = tunnel.cpu_time()?;
+    let mut figures = Figures::from([
+        (UP, up.bits_per_second / 1e6),
+        ("tcp_down_mbit_s", down.bits_per_second / 1e6),
+    ]);
+    if let Some((before, after)) = before.zip(after) {
+        let gigabytes = (up.bytes + down.bytes) / 1e9;
+        let used = |of: fn(&BySeat<Duration>) -> Duration| {
+            of(&after).saturating_sub(of(&before)).as_secs_f64() / gigabytes
+        };
+        let parts = [
+            used(|it| it.relay),
+            used(|it| it.gateway),
+            used(|it| it.players),
+        ];
+        figures.insert(CPU, parts.iter().sum());
+        let keys = CPU_PARTS.iter().map(|(key, _)| *key);
+        figures.extend(keys.zip(parts));
     }
+    Ok(figures)
 }
 
 impl Report {
-    pub(super) fn tcp_up_over(&self, _rival: &str) -> Option<f64> {
-        Some(self.sealed.tcp_up_mbit_s / self.openvpn.tcp_up_mbit_s)
+    pub(super) fn tcp_up_over(&self, rival: Kind) -> Option<f64> {
+        self.comparison.ratio(UP, Kind::Sealed, rival)
     }
 
-    pub(super) fn cpu_over(&self, _rival: &str) -> Option<f64> {
-        Some(self.sealed.cpu_s_per_gb / self.openvpn.cpu_s_per_gb)
+    pub(super) fn udp_over(&self, rival: Kind) -> Option<f64> {
+        self.comparison.ratio(SMALL, Kind::Sealed, rival)
+    }
+
+    pub(super) fn cpu_over(&self, rival: Kind) -> Option<f64> {
+        self.comparison.ratio(CPU, Kind::Sealed, rival)
     }
 }
 
 impl Measured for Report {
-    const TITLE: &'static str = "Tunnels";
+    const TITLE: &'static str = "Throughput, CPU and memory of tunnels";
 
     fn about(arguments: &Arguments) -> Duration {
-        let once = Duration::from_secs(2 * arguments.seconds + 12);
-        once * (3 * arguments.repeats).try_into().unwrap_or(1)
+        // Six runs of TCP, a short one first, and two searches.
+        comparison::about(arguments, Duration::from_secs(6 * arguments.seconds + 20))
     }
 
     fn measure(arguments: &Arguments) -> Result<Self> {
-        measure(arguments)
+        let time = Duration::from_secs(arguments.seconds);
+        let say = |what: &str| arguments.say(&format!("tunnels, {what}"));
+        let comparison = Comparison::run(&Kind::ALL, arguments.repeats, say, |tunnel| {
+            figures(tunnel, time)
+        })?;
+        Ok(Self { comparison })
     }
 
     fn rows(&self) -> Vec<Vec<String>> {
-        let line = |name: &str, figure: fn(&Figures) -> f64| {
-            let figures = [&self.sealed, &self.clear, &self.openvpn].map(figure);
-            let [sealed, clear, openvpn] = figures;
-            let numbers = [sealed, clear, openvpn, sealed / clear, sealed / openvpn];
-            std::iter::once(name.to_owned())
-                .chain(numbers.map(|number| format!("{number:.2}")))
-                .collect()
-        };
-        vec![
-            row([
-                "tunnel",
-                "sealed",
-                "in clear",
-                "OpenVPN TAP",
-                "sealed/clear",
-                "sealed/OpenVPN",
-            ]),
-            line("TCP, player to LAN, Mbit/s", |it| it.tcp_up_mbit_s),
-            line("TCP, LAN to player, Mbit/s", |it| it.tcp_down_mbit_s),
-            line("idle RTT, ms", |it| it.rtt_ms),
-            line("CPU of all programs, s/GB", |it| it.cpu_s_per_gb),
-            line("CPU of the relay, s/GB", |it| it.relay_cpu_s_per_gb),
-        ]
+        self.comparison.rows(&[&TCP[..], &UDP, &REST].concat())
     }
 
     fn plots(&self) -> Vec<Plot> {
-        let group = |name: &str, figure: fn(&Figures) -> f64| Group {
-            name: name.to_owned(),
-            values: [&self.sealed, &self.clear, &self.openvpn]
-                .map(|it| Some(figure(it)))
-                .to_vec(),
+        let short = |names: &[Named]| -> Vec<Named> {
+            let cut = |(key, name): &Named| (*key, name.rsplit_once(", ").map_or(*name, |it| it.0));
+            names.iter().map(cut).collect()
         };
-        let bars = Bars {
-            unit: "Mbit/s",
-            series: row(["sealed", "in clear", "OpenVPN TAP"]),
-            groups: vec![
-                group("player to LAN", |it| it.tcp_up_mbit_s),
-                group("LAN to player", |it| it.tcp_down_mbit_s),
-            ],
-        };
-        vec![Plot::new(
-            "throughput",
-            "TCP through the tunnel",
-            Kind::Bars(bars),
-        )]
+        let bars =
+            |unit, names: &[Named]| plot::Kind::Bars(self.comparison.bars(unit, &short(names)));
+        let cpu = self
+            .comparison
+            .stack("seconds of CPU per GB carried", &CPU_PARTS);
+        vec![
+            Plot::new("throughput", "TCP through tunnels", bars("Mbit/s", &TCP)),
+            Plot::new(
+                "datagrams",
+                "Highest rate of UDP with under 0.5 % loss",
+                bars("datagrams a second", &UDP),
+            ),
+            Plot::new(
+                "cpu",
+                "CPU time of the programs while TCP runs up and down",
+                plot::Kind::Stacked(cpu),
+            ),
+        ]
     }
 }
