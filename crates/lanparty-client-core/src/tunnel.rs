@@ -61,6 +61,7 @@ impl Tunnel {
             source: source.get(),
             tag: flow.tag,
             hint: flow.hint,
+            part_of: None,
         };
         let room = overlay::HEADER_LEN + SEAL_LEN + frame.len();
         reserve(&mut self.buffer, room);
@@ -76,6 +77,10 @@ impl Tunnel {
         } else {
             let frame_id = self.next_frame_id;
             self.next_frame_id = frame_id.wrapping_add(1) & OWN_FRAME_IDS;
+            let key = FlowKey {
+                part_of: Some(frame_id),
+                ..key
+            };
             let pieces = fragment::split(&datagram, max_datagram, frame_id, false)
                 .map_err(reason_of_split)?;
             for piece in pieces {

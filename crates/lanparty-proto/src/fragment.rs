@@ -79,6 +79,19 @@ pub struct Fragment<'a> {
     pub payload: &'a [u8],
 }
 
+/// Which frame a datagram of this kind is a piece of; `None` for a whole one,
+/// and for a piece too short to say. Looks at nothing else.
+#[must_use]
+pub fn frame_id(kind: Kind, datagram: &[u8]) -> Option<u16> {
+    let at = match kind {
+        Kind::Frame | Kind::SealedFrame | Kind::Probe => return None,
+        Kind::Fragment => overlay::HEADER_LEN,
+        Kind::SealedFragment => overlay::HEADER_LEN.saturating_add(overlay::SEALED_LEN),
+    };
+    let (header, _) = FragmentHeader::decode(datagram.get(at..)?).ok()?;
+    Some(header.frame_id)
+}
+
 /// Cuts one overlay datagram into pieces of at most `max_len` bytes each.
 ///
 /// `datagram` is a whole frame or a fragment, clear or sealed. A datagram that
@@ -431,6 +444,19 @@ mod tests {
         let fragment = Fragment::parse(body(&out)).unwrap();
         assert!(fragment.header.relay_id_space);
         assert_eq!(fragment.header.frame_id, 5);
+    }
+
+    #[test]
+    fn a_piece_tells_its_frame_and_a_whole_datagram_none() {
+        for kind in [Kind::Frame, Kind::SealedFrame] {
+            let datagram = whole(kind, 1_400);
+            assert_eq!(frame_id(kind, &datagram), None);
+            for piece in pieces(&datagram, 800) {
+                let (header, _) = Header::decode(&piece).unwrap();
+                assert_eq!(frame_id(header.kind, &piece), Some(0x1234));
+                assert_eq!(frame_id(header.kind, &piece[..9]), None);
+            }
+        }
     }
 
     #[test]

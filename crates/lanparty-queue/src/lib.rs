@@ -26,8 +26,11 @@
 mod codel;
 mod fair;
 mod flow;
+mod limits;
+mod list;
 mod slab;
 
-pub use fair::{FairQueue, PushOutcome, QueueLimits};
+pub use fair::{FairQueue, PushOutcome};
 pub use flow::FlowKey;
 pub use lanparty_proto::overlay::Hint;
+pub use limits::QueueLimits;

@@ -16,11 +16,17 @@ enum Step {
 
 fn key() -> impl Strategy<Value = FlowKey> {
     let hint = prop_oneof![Just(Hint::Normal), Just(Hint::Sparse), Just(Hint::Bulk)];
-    (0..6_u16, prop_oneof![0..4_u16, any::<u16>()], hint).prop_map(|(source, tag, hint)| FlowKey {
-        source,
-        tag,
+    (
+        0..6_u16,
+        prop_oneof![0..4_u16, 0..100_u16, any::<u16>()],
         hint,
-    })
+    )
+        .prop_map(|(source, tag, hint)| FlowKey {
+            source,
+            tag,
+            hint,
+            part_of: None,
+        })
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -31,9 +37,9 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The place of a flow: tags share one by their low bits.
-fn place(key: FlowKey) -> (u16, u16) {
-    (key.source, key.tag % 32)
+/// What must stay in order.
+fn flow(key: FlowKey) -> (u16, u16) {
+    (key.source, key.tag)
 }
 
 proptest! {
@@ -59,7 +65,7 @@ proptest! {
                     let held = queue.len();
                     if let Some((key, _, number)) = queue.pop(now) {
                         popped += 1;
-                        if let Some(previous) = last_out.insert(place(key), number) {
+                        if let Some(previous) = last_out.insert(flow(key), number) {
                             prop_assert!(previous < number);
                         }
                     } else {

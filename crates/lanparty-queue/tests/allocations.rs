@@ -15,7 +15,12 @@ fn allocations(sources: u16, limits: QueueLimits) -> u64 {
             for source in 1..=sources {
                 for tag in 0..1 + source % 5 {
                     let hint = if tag == 0 { Hint::Sparse } else { Hint::Bulk };
-                    let key = FlowKey { source, tag, hint };
+                    let key = FlowKey {
+                        source,
+                        tag,
+                        hint,
+                        part_of: None,
+                    };
                     let len = if tag == 0 { 100 } else { 1_400 };
                     queue.push(now, key, len, u32::from(burst));
                 }

@@ -16,6 +16,15 @@ fn key(source: u16, tag: u16) -> FlowKey {
         source,
         tag,
         hint: Hint::Normal,
+        part_of: None,
+    }
+}
+
+/// As a sender marks full TCP segments.
+fn bulk(source: u16, tag: u16) -> FlowKey {
+    FlowKey {
+        hint: Hint::Bulk,
+        ..key(source, tag)
     }
 }
 
@@ -314,4 +323,134 @@ fn flows_that_keep_running_empty_cannot_starve_their_peers_other_flows() {
         }
     }
     assert!(bulk >= 450, "{bulk} against 1,000 of two flows");
+}
+
+#[test]
+fn a_game_does_not_share_the_place_of_a_copy_whatever_the_low_bits_of_their_tags() {
+    let now = Instant::now();
+    let mut queue = FairQueue::new(roomy());
+    for tag in 0..8 {
+        for number in 0..100 {
+            let key = bulk(1, tag * 1_024);
+            queue.push(now, key, 1_400, (1, key.tag, number));
+        }
+    }
+    for number in 0..100 {
+        let game = key(1, 0xFC00);
+        queue.push(now, game, 100, (1, game.tag, number));
+        let position = (0..).find(|_| queue.pop(now).unwrap().1 == game.tag);
+        assert!(
+            position <= Some(1),
+            "packet {number} waited for {position:?}"
+        );
+        for _ in 0..6 {
+            queue.pop(now).unwrap();
+        }
+    }
+}
+
+#[test]
+fn flows_beyond_those_told_apart_share_and_stay_in_order() {
+    let now = Instant::now();
+    let mut queue = FairQueue::new(roomy());
+    for number in 0..10 {
+        for tag in 0..300 {
+            queue.push(now, bulk(1, tag), 1_000, (1, tag, number));
+        }
+    }
+    let mut next: BTreeMap<u16, u32> = BTreeMap::new();
+    // What comes meanwhile goes behind what waits, not beside it.
+    for _ in 0..1_500 {
+        let (_, tag, number) = queue.pop(now).unwrap();
+        let expected = next.entry(tag).or_default();
+        assert_eq!(number, *expected, "tag {tag}");
+        *expected += 1;
+        queue.push(now, bulk(1, tag), 1_000, (1, tag, number + 10));
+    }
+}
+
+/// Pieces of frames, two each; every hundredth of a second one of them leaves.
+fn pieces_that_left(queue: &mut FairQueue<(u16, u8)>) -> BTreeMap<u16, Vec<u8>> {
+    let begin = Instant::now();
+    let mut left: BTreeMap<u16, Vec<u8>> = BTreeMap::new();
+    for frame in 0..2_000_u16 {
+        let now = begin + Duration::from_millis(10) * frame.into();
+        for piece in 0..2 {
+            let key = FlowKey {
+                part_of: Some(frame),
+                ..key(1, 1)
+            };
+            queue.push(now, key, 700, (frame, piece));
+        }
+        if let Some((frame, piece)) = queue.pop(now) {
+            left.entry(frame).or_default().push(piece);
+        }
+    }
+    left
+}
+
+#[test]
+fn a_frame_of_which_one_piece_is_dropped_loses_the_other_too() {
+    let bounded = QueueLimits {
+        bytes: 20_000,
+        ..QueueLimits::default()
+    };
+    let by_age = QueueLimits {
+        target: Duration::from_secs(3_600),
+        ..roomy()
+    };
+    for limits in [QueueLimits::default(), bounded, by_age] {
+        let mut queue = FairQueue::new(limits);
+        let mut left = pieces_that_left(&mut queue);
+        left.pop_last();
+        assert!(left.len() > 900, "{}", left.len());
+        let halves = left.values().filter(|pieces| pieces.len() != 2).count();
+        // The bound does not ask whether the first piece has left already.
+        assert!(halves * 20 <= left.len(), "{halves} of {}", left.len());
+        assert!(queue.drops().total() > 500);
+    }
+}
+
+#[test]
+fn what_waits_for_a_slow_line_is_bounded_by_time() {
+    let now = Instant::now();
+    let mut queue = FairQueue::new(QueueLimits::default());
+    let mut fill = |rate| {
+        queue.set_rate(rate);
+        for number in 0..2_000 {
+            queue.push(now, key(1, 1), 1_386, number);
+        }
+        queue.bytes()
+    };
+    let rates = [Some(125_000_000), None, Some(1_250_000), Some(10_000)];
+    let held = rates.map(&mut fill);
+    let all = QueueLimits::default().bytes;
+    let bounds = [all, all, 125_000, 16 * 1_514];
+    for (held, bound) in held.into_iter().zip(bounds) {
+        assert!((bound - 1_450..=bound).contains(&held), "{held} of {bound}");
+    }
+}
+
+#[test]
+fn a_peer_that_calls_everything_sparse_gets_no_more_than_its_share() {
+    let now = Instant::now();
+    let mut queue = FairQueue::new(roomy());
+    for source in 1..=3 {
+        for tag in 0..4 {
+            let hint = if source == 2 {
+                Hint::Sparse
+            } else {
+                Hint::Bulk
+            };
+            let key = FlowKey {
+                hint,
+                ..key(source, tag)
+            };
+            for _ in 0..20 {
+                queue.push(now, key, 1_000, (key, 1_000));
+            }
+        }
+    }
+    let shares = shares(&mut queue, now, 6_000, |key| key.tag);
+    assert_equal_within(&shares, 4 * 1_514 + 1_064);
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use lanparty_ctrl::CloseCode;
 use lanparty_obs::DropCounts;
 use lanparty_os::answer_socket::AnswerSocket;
+use lanparty_proto::fragment;
 use lanparty_proto::overlay::Header;
 use lanparty_relay_core::{
     Conn, Decision, Effect, LinkSnapshot, NewConnection, RelayCore, RoomsSnapshot,
@@ -51,16 +52,17 @@ impl Driver {
     fn datagram(&mut self, cx: &mut Context<'_>, conn: ConnId, bytes: &Bytes) {
         match self.core.datagram(Conn(conn.get()), bytes, cx.now) {
             Decision::Forward { targets, header } => {
+                let key = flow_key(&header, bytes);
                 for target in targets {
                     let target = ConnId::from(target.0);
                     cx.transport
-                        .send_datagram(cx.now, target, flow_key(&header), bytes.clone());
+                        .send_datagram(cx.now, target, key, bytes.clone());
                 }
             }
             Decision::Answer { datagram, header } => {
                 let answer = Bytes::copy_from_slice(&datagram);
                 cx.transport
-                    .send_datagram(cx.now, conn, flow_key(&header), answer);
+                    .send_datagram(cx.now, conn, flow_key(&header, &datagram), answer);
             }
             // Counted by the core.
             Decision::Drop(_) => {}
@@ -199,11 +201,12 @@ fn contained<T>(body: impl FnOnce() -> T) -> Option<T> {
     panic::catch_unwind(AssertUnwindSafe(body)).ok()
 }
 
-fn flow_key(header: &Header) -> FlowKey {
+fn flow_key(header: &Header, datagram: &[u8]) -> FlowKey {
     FlowKey {
         source: header.source.get(),
         tag: header.flow_tag,
         hint: header.hint,
+        part_of: fragment::frame_id(header.kind, datagram),
     }
 }
 
@@ -232,6 +235,7 @@ fn link(stats: ConnStats) -> LinkSnapshot {
             .map_or(0, |max| u16::try_from(max).unwrap_or(u16::MAX)),
         queue_bytes: u64::try_from(stats.queue_bytes).unwrap_or(u64::MAX),
         packets_lost: stats.packets_lost,
+        line: stats.line(),
         drops: stats.drops,
     }
 }

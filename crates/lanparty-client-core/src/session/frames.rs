@@ -227,6 +227,7 @@ impl Session {
             source: own.get(),
             tag: 0,
             hint: Hint::Sparse,
+            part_of: None,
         };
         self.effects.push_back(Effect::SendDatagram { key, bytes });
     }

@@ -13,6 +13,7 @@ fn flow(source: u16, tag: u16) -> FlowKey {
         source,
         tag,
         hint: Hint::Normal,
+        part_of: None,
     }
 }
 

@@ -44,6 +44,7 @@ fn transfer(pair: &mut Pair) {
             source: 1,
             tag: 1,
             hint: Hint::Normal,
+            part_of: None,
         };
         let transport = &mut pair.client.transport;
         transport.send_datagram(now, conn, key, Bytes::from(bytes));

@@ -39,6 +39,7 @@ fn measure(congestion: Congestion, len: usize) {
             source: 1,
             tag: 1,
             hint: Hint::Bulk,
+            part_of: None,
         };
         for _ in 0..64 {
             if pair.client.transport.queue_bytes(conn) > 200_000 {
@@ -97,6 +98,7 @@ fn forward(len: usize) {
         source: 1,
         tag: 1,
         hint: Hint::Normal,
+        part_of: None,
     };
     while pair.now() - begin < Duration::from_secs(2) {
         let now = pair.now();

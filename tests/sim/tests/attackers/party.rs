@@ -258,6 +258,7 @@ impl Party {
             source: header.source.get(),
             tag: header.flow_tag,
             hint: header.hint,
+            part_of: None,
         };
         for target in targets {
             if let Some(link) = self.links.get_mut(target) {
