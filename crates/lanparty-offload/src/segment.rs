@@ -251,8 +251,14 @@ fn complete_checksum(start: usize, offset: usize, frame: &mut [u8]) -> Result<()
     let covered = frame.get(start..).ok_or(range)?;
     array_at::<2>(covered, offset).ok_or(range)?;
     let sum = Sum::default().bytes(covered);
-    // Zero would mean "no checksum" in UDP; elsewhere the two are equal.
-    put(frame, start.saturating_add(offset), sum.finish_udp());
+    // Zero would mean "no checksum" in UDP; elsewhere the two are equal, but
+    // some analysers call anything but zero a mistake (RFC 1624).
+    let field = if offset == field::UDP_CHECKSUM {
+        sum.finish_udp()
+    } else {
+        sum.finish()
+    };
+    put(frame, start.saturating_add(offset), field);
     Ok(())
 }
 
@@ -390,6 +396,17 @@ mod tests {
                 assert_eq!(finished[40..42], [0xFF, 0xFF]);
             }
         }
+    }
+
+    #[test]
+    fn a_finished_tcp_checksum_may_be_zero() {
+        let mut packet = Packet::tcp_v4();
+        packet.payload = vec![0; 2];
+        let sum = !u16::from_be_bytes(packet.checksum());
+        packet.payload = (0xFFFF - sum).to_be_bytes().to_vec();
+        let (header, frame) = packet.unfinished();
+        assert_eq!(cut(&header, &frame).unwrap(), [packet.frame()]);
+        assert_eq!(packet.checksum(), [0, 0]);
     }
 
     #[test]

@@ -26,11 +26,13 @@ pub mod programs;
 pub mod raw_member;
 pub mod rivals;
 pub mod sandbox;
+pub mod superframes;
 pub mod traffic;
 pub mod tunnel;
 pub mod udp_rate;
 pub mod wait;
 pub mod windows;
+pub mod wireshark;
 
 pub use network::Network;
 pub use node::Node;

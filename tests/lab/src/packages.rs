@@ -39,6 +39,7 @@ pub const TESTS: &[Needed] = &[
     needed("capsh", "libcap2-bin"),
     needed("atk6-fake_router26", "thc-ipv6"),
     needed("rdisc6", "ndisc6"),
+    needed("tshark", "tshark"),
 ];
 
 /// What `cargo xtask bench` runs on top of [`PARTY`].

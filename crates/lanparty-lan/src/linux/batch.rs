@@ -2,10 +2,9 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-use lanparty_offload::VnetHdr;
-use lanparty_offload::vnet;
+use lanparty_offload::{GsoKind, VnetHdr, segment, vnet};
 use lanparty_proto::ethernet::VLAN_TAG_LEN;
 use libc::{cmsghdr, iovec, mmsghdr, sockaddr_ll, tpacket_auxdata};
 
@@ -162,8 +161,8 @@ fn stripped_tag(message: &mmsghdr) -> Option<(u16, u16)> {
 
 /// Sends packets without waiting, in order; returns how many went out and how
 /// many frames the kernel refused.
-pub(super) fn send<'a, F: AsFd>(
-    fd: F,
+pub(super) fn send<'a>(
+    fd: BorrowedFd<'_>,
     packets: impl Iterator<Item = (&'a VnetHdr, &'a [u8])>,
 ) -> Sent {
     let mut sent = Sent::default();
@@ -172,15 +171,15 @@ pub(super) fn send<'a, F: AsFd>(
         let mut headers = [[0; vnet::LEN]; SEND_BATCH];
         let mut parts = [[EMPTY_PART; 2]; SEND_BATCH];
         let mut messages = [EMPTY_MESSAGE; SEND_BATCH];
-        let mut frames = [0; SEND_BATCH];
+        let mut batch = [None; SEND_BATCH];
         let mut count = 0;
         let slots = headers.iter_mut().zip(&mut parts).zip(&mut messages);
-        for (((header, parts), message), frames) in slots.zip(&mut frames) {
+        for (((header, parts), message), slot) in slots.zip(&mut batch) {
             let Some((vnet, frame)) = packets.next() else {
                 break;
             };
             *header = vnet.encode();
-            *frames = frame_count(vnet, frame);
+            *slot = Some((vnet, frame));
             *parts = [part(header), part(frame)];
             message.msg_hdr.msg_iov = parts.as_mut_ptr();
             message.msg_hdr.msg_iovlen = parts.len();
@@ -193,7 +192,7 @@ pub(super) fn send<'a, F: AsFd>(
             // the call; the kernel does not write to them.
             let accepted = unsafe {
                 libc::sendmmsg(
-                    fd.as_fd().as_raw_fd(),
+                    fd.as_raw_fd(),
                     messages.as_mut_ptr().add(done),
                     (count - done) as libc::c_uint,
                     libc::MSG_DONTWAIT,
@@ -205,10 +204,39 @@ pub(super) fn send<'a, F: AsFd>(
             } else {
                 // The first of them is at fault, or the queue is full; the
                 // next may still go.
-                sent.refused_frames += frames.get(done).copied().unwrap_or(1);
+                let error = io::Error::last_os_error();
+                if let Some((vnet, frame)) = batch.get(done).copied().flatten() {
+                    sent = sent + after_refusal(fd, vnet, frame, &error);
+                }
                 done += 1;
             }
         }
+    }
+    sent
+}
+
+/// Kernels before 6.2 refuse UDP superframes, whose datagrams then go one by
+/// one; what else is refused is lost.
+fn after_refusal(fd: BorrowedFd<'_>, vnet: &VnetHdr, frame: &[u8], error: &io::Error) -> Sent {
+    let lost = Sent {
+        refused_frames: frame_count(vnet, frame),
+        ..Sent::default()
+    };
+    let is_udp = vnet.gso.is_some_and(|gso| gso.kind == GsoKind::UdpL4);
+    if !is_udp || error.raw_os_error() != Some(libc::EINVAL) {
+        return lost;
+    }
+    let mut copy = frame.to_vec();
+    let Ok(mut frames) = segment(vnet, &mut copy) else {
+        return lost;
+    };
+    let mut sent = Sent {
+        refuses_udp_superframes: true,
+        ..Sent::default()
+    };
+    while let Some(frame) = frames.next_frame() {
+        let whole = VnetHdr::default();
+        sent = sent + send(fd, std::iter::once((&whole, &*frame)));
     }
     sent
 }
@@ -217,6 +245,8 @@ pub(super) fn send<'a, F: AsFd>(
 pub(super) struct Sent {
     pub(super) packets: u64,
     pub(super) refused_frames: u64,
+    /// The kernel does not take what the coalescer makes of datagrams.
+    pub(super) refuses_udp_superframes: bool,
 }
 
 impl std::ops::Add for Sent {
@@ -226,6 +256,7 @@ impl std::ops::Add for Sent {
         Self {
             packets: self.packets + other.packets,
             refused_frames: self.refused_frames + other.refused_frames,
+            refuses_udp_superframes: self.refuses_udp_superframes || other.refuses_udp_superframes,
         }
     }
 }
@@ -261,5 +292,76 @@ fn part(bytes: &[u8]) -> iovec {
     iovec {
         iov_base: bytes.as_ptr().cast_mut().cast(),
         iov_len: bytes.len(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lanparty_offload::{Checksum, Gso};
+    use rustix::net::{AddressFamily, SocketType};
+    use rustix::thread::UnshareFlags;
+
+    use super::super::sys;
+    use super::*;
+
+    /// Sixteen datagrams of 100 bytes and one of 7 to 127.0.0.1:4100.
+    fn superframe() -> Vec<u8> {
+        let mut frame = vec![0; 12];
+        frame.extend([0x08, 0x00, 0x45, 0]);
+        frame.extend((20 + 8 + 1_607_u16).to_be_bytes());
+        frame.extend([0, 1, 0x40, 0, 64, 17, 0, 0, 127, 0, 0, 1, 127, 0, 0, 1]);
+        frame.extend(4_101_u16.to_be_bytes());
+        frame.extend(4_100_u16.to_be_bytes());
+        frame.extend((8 + 1_607_u16).to_be_bytes());
+        // Without a checksum.
+        frame.extend([0, 0]);
+        frame.extend((0..1_607).map(|at: u32| at.to_le_bytes()[0]));
+        frame
+    }
+
+    /// What the kernel says of UDP superframes before Linux 6.2, and here of a
+    /// length that cannot be.
+    #[test]
+    fn datagrams_whose_superframe_the_kernel_refuses_go_one_by_one() {
+        // SAFETY: NEWNET changes nothing that other threads share with this
+        // one, which is this test's own.
+        if unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET) }.is_err() {
+            return;
+        }
+        let up = std::process::Command::new("ip")
+            .args(["link", "set", "lo", "up"])
+            .status();
+        assert!(up.unwrap().success());
+        let open = |option| {
+            // ETH_P_ALL, so that all frames are heard.
+            let protocol = rustix::net::Protocol::from_raw(0x300.try_into().unwrap());
+            let kind = SocketType::RAW;
+            let fd = rustix::net::socket(AddressFamily::PACKET, kind, Some(protocol)).unwrap();
+            sys::set_option(&fd, libc::SOL_PACKET, option, 1).unwrap();
+            sys::bind_to_interface(&fd, 1).unwrap();
+            fd
+        };
+        let fd = open(libc::PACKET_VNET_HDR);
+        let ear = open(libc::PACKET_IGNORE_OUTGOING);
+        let vnet = VnetHdr {
+            checksum: Checksum::Complete,
+            gso: Some(Gso {
+                kind: GsoKind::UdpL4,
+                ecn: false,
+                size: 100,
+            }),
+            hdr_len: u16::MAX,
+        };
+        let frame = superframe();
+        let sent = send(fd.as_fd(), std::iter::once((&vnet, &frame[..])));
+        assert!(sent.refuses_udp_superframes);
+        assert_eq!((sent.packets, sent.refused_frames), (17, 0));
+        let mut heard = Vec::new();
+        let mut buffer = [0; 200];
+        for _ in 0..17 {
+            let length = rustix::io::read(&ear, &mut buffer[..]).unwrap();
+            heard.extend_from_slice(&buffer[42..length]);
+        }
+        assert_eq!(heard, frame[42..]);
     }
 }

@@ -53,9 +53,11 @@ impl BridgePort {
                 ..LinkChange::default()
             },
         )?;
+        // A kernel that cuts UDP superframes for us also takes them.
+        let join_udp = tap.offloads().uso;
         let port = Self {
             packet: vec![0; VNET_HEADER_LEN + MAX_PACKET].into_boxed_slice(),
-            writer: TapWriter::new(tap, false),
+            writer: TapWriter::new(tap, join_udp),
         };
         port.set_members(&[]).map_err(|source| LanError::System {
             operation: "filter the bridge port",

@@ -43,9 +43,9 @@ impl PacketSocket {
             fd,
             mark,
             batch: ReceiveBatch::new(),
-            // UDP superframes would be cut again by most interfaces' drivers
-            // in software, so there is nothing to gain.
-            outgoing: Coalescer::new(false),
+            // Where the interface cannot cut UDP superframes the kernel does,
+            // behind its queues, which is still cheaper than a call for each.
+            outgoing: Coalescer::new(true),
         };
         socket
             .set_up(interface)
@@ -140,7 +140,10 @@ impl PacketSocket {
         if self.outgoing.is_empty() {
             return Sent::default();
         }
-        let sent = batch::send(&self.fd, self.outgoing.outputs());
+        let sent = batch::send(self.fd.as_fd(), self.outgoing.outputs());
+        if sent.refuses_udp_superframes {
+            self.outgoing = Coalescer::new(false);
+        }
         self.outgoing.clear();
         sent
     }

@@ -1,5 +1,6 @@
 //! Looking at frames without the code under test.
 
+use lanparty_offload::{Checksum, Gso, GsoKind, VnetHdr};
 use lanparty_proto::MacAddr;
 
 pub(crate) fn destination(frame: &[u8]) -> MacAddr {
@@ -24,6 +25,51 @@ pub(crate) fn frame(destination: MacAddr, source: MacAddr, number: u8) -> Vec<u8
     .concat();
     frame.resize(60, 0);
     frame
+}
+
+/// TCP over IPv4 in VLAN 5, as a sender with offloads hands it over.
+pub(crate) fn tagged_superframe(
+    destination: MacAddr,
+    source: MacAddr,
+    segments: u64,
+) -> (VnetHdr, Vec<u8>) {
+    const SIZE: u16 = 1_001;
+    const HEADERS: u16 = 18 + 20 + 20;
+    let payload = usize::try_from(segments).unwrap() * usize::from(SIZE);
+    let tcp_len = u16::try_from(20 + payload).unwrap();
+    let mut ip = vec![0x45, 0];
+    ip.extend((20 + tcp_len).to_be_bytes());
+    ip.extend([0, 1, 0x40, 0, 64, 6, 0, 0, 10, 5, 0, 10, 10, 5, 0, 50]);
+    let checksum = !sum(&[&ip]);
+    ip[10..12].copy_from_slice(&checksum.to_be_bytes());
+    let pseudo = sum(&[&ip[12..20], &[0, 6], &tcp_len.to_be_bytes()]);
+    // PSH and ACK.
+    let mut tcp = vec![1, 2, 3, 4, 0, 0, 0, 9, 0, 0, 0, 7, 0x50, 0x18, 1, 0];
+    tcp.extend(pseudo.to_be_bytes());
+    tcp.extend([0, 0]);
+    let mut frame = [
+        &destination.octets()[..],
+        &source.octets(),
+        &[0x81, 0x00, 0x00, 0x05, 0x08, 0x00],
+        &ip,
+        &tcp,
+    ]
+    .concat();
+    assert_eq!(frame.len(), usize::from(HEADERS));
+    frame.extend((0..payload).map(|at| (at / 3) as u8));
+    let header = VnetHdr {
+        checksum: Checksum::Partial {
+            start: 18 + 20,
+            offset: 16,
+        },
+        gso: Some(Gso {
+            kind: GsoKind::TcpV4,
+            ecn: false,
+            size: SIZE,
+        }),
+        hdr_len: HEADERS,
+    };
+    (header, frame)
 }
 
 /// Panics unless the frame is one that a cable could have carried.

@@ -10,6 +10,7 @@
 mod frames;
 mod node;
 mod tunnel;
+mod wireshark;
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};

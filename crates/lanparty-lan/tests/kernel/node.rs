@@ -61,13 +61,17 @@ impl Node {
     }
 
     pub(crate) fn ip(&self, arguments: &str) {
+        self.program("ip", arguments);
+    }
+
+    pub(crate) fn program(&self, program: &'static str, arguments: &str) {
         let arguments = arguments.to_owned();
         self.run(move || {
-            let status = Command::new("ip")
+            let status = Command::new(program)
                 .args(arguments.split(' '))
                 .status()
                 .unwrap();
-            assert!(status.success(), "ip {arguments}");
+            assert!(status.success(), "{program} {arguments}");
         });
     }
 
