@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lanparty_obs::drops::DropCounts;
-use lanparty_obs::stats::{LanStats, TapStats, TunnelCounters};
+use lanparty_obs::stats::{LanStats, LineStatus, TapStats, TunnelCounters};
 use lanparty_proto::{PeerId, ethernet, overlay};
 
 use crate::probes::Rtt;
@@ -17,6 +17,7 @@ pub struct Readings {
     pub drops: DropCounts,
     /// The largest datagram that the path carries now.
     pub datagram_budget: Option<usize>,
+    pub line: Option<LineStatus>,
     pub tap: Option<TapStats>,
     pub lan: Option<LanStats>,
 }

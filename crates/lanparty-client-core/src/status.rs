@@ -23,6 +23,7 @@ impl Session {
                 rtt_us: snapshot.relay_rtt.map(micros),
                 datagram_budget: budget.and_then(|budget| u16::try_from(budget).ok()),
                 path: None,
+                line: self.readings().line.clone(),
             },
             gateway: GatewayStatus {
                 present: match self.config().role {

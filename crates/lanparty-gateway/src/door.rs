@@ -8,7 +8,7 @@ use lanparty_ctrl::{CreateToken, DisplayName, Role, RoomCode, RoomId, RoomPolicy
 use lanparty_proto::MacAddr;
 use lanparty_seal::RoomKey;
 use lanparty_transport::{
-    ClientOptions, DeviceSeed, MemberIdentity, ServerTrust, Transport, TransportLimits,
+    ClientOptions, Congestion, DeviceSeed, MemberIdentity, ServerTrust, Transport, TransportLimits,
 };
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -24,6 +24,7 @@ pub(crate) struct Door {
     pub(crate) policy: RoomPolicy,
     pub(crate) create_token: Option<CreateToken>,
     pub(crate) trust: ServerTrust,
+    pub(crate) congestion: Congestion,
     pub(crate) rng: StdRng,
 }
 
@@ -53,7 +54,10 @@ impl Door {
             identity,
             trust: self.trust.clone(),
             bind: None,
-            limits: TransportLimits::default(),
+            limits: TransportLimits {
+                congestion: self.congestion,
+                ..TransportLimits::default()
+            },
         })?;
         let mut splitter = Splitter::default();
         transport.set_splitter(Box::new(move |datagram, max_len, out| {

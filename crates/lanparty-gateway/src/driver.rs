@@ -20,7 +20,7 @@ use lanparty_seal::RoomKey;
 use lanparty_transport::reactor::{Interest, Reactor, Ready, Token};
 use lanparty_transport::run::{App, Context};
 use lanparty_transport::signals::Signals;
-use lanparty_transport::{CloseReason, ConnId, Event};
+use lanparty_transport::{CloseReason, ConnId, ConnStats, Event};
 
 use crate::access::Host;
 use crate::bridge::{Alarm, Bridge, Output, ToRoom};
@@ -425,6 +425,7 @@ impl Gateway {
         }
         Readings {
             relay_rtt: stats.as_ref().map(|stats| stats.rtt),
+            line: stats.as_ref().map(ConnStats::line),
             datagram_budget: stats.and_then(|stats| stats.max_datagram),
             drops,
             tap: None,

@@ -109,6 +109,7 @@ fn bridge(args: Run) -> Result<(), Failure> {
         policy,
         create_token,
         trust: place.trust.clone(),
+        congestion: args.member.congestion(),
         rng,
     };
     let served = room_id(&room, key.as_ref());

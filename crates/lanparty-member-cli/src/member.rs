@@ -11,7 +11,7 @@ use lanparty_ctrl::{DisplayName, Role, RoomCode, hex};
 use lanparty_net::{Invite, RelayEndpoint};
 use lanparty_seal::RoomKey;
 use lanparty_transport::reactor::BusyPoll;
-use lanparty_transport::{Identity, ServerTrust};
+use lanparty_transport::{Congestion, Identity, ServerTrust};
 use zeroize::Zeroizing;
 
 use crate::entry::{Entry, Place};
@@ -88,6 +88,15 @@ struct Flags {
         env = "LANPARTY_BUSY_POLL"
     )]
     busy_poll: BusyPoll,
+    /// How to share the line with others: delay keeps the queue before a slow
+    /// line short; cubic and bbr fill it, and are for comparison.
+    #[arg(
+        long,
+        value_name = "delay|cubic|bbr",
+        default_value_t,
+        env = "LANPARTY_CONGESTION"
+    )]
+    congestion: Congestion,
 }
 
 /// The ways to give an invite.
@@ -162,6 +171,12 @@ impl MemberArgs {
     #[must_use]
     pub const fn busy_poll(&self) -> BusyPoll {
         self.flags.busy_poll
+    }
+
+    /// For [`lanparty_transport::TransportLimits`].
+    #[must_use]
+    pub const fn congestion(&self) -> Congestion {
+        self.flags.congestion
     }
 
     /// The chosen name must be right; the computer's own is only a default,

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use lanparty_proto::{MacAddr, PeerId};
 use serde::{Deserialize, Serialize};
 
-use crate::stats::{AddressSource, LanStats, TunnelCounters};
+use crate::stats::{AddressSource, LanStats, LineStatus, TunnelCounters};
 use crate::{DropCounts, DropReason};
 
 /// A player or gateway at one moment.
@@ -41,6 +41,8 @@ pub struct RelayStatus {
     pub datagram_budget: Option<u16>,
     /// How a player keeps this path outside its adapter.
     pub path: Option<String>,
+    /// The line to the relay, as far as it was busy.
+    pub line: Option<LineStatus>,
 }
 
 /// The gateway as a player sees it.
@@ -317,6 +319,7 @@ mod tests {
                 rtt_us: Some(18_000),
                 datagram_budget: Some(1_434),
                 path: Some("kept on eth0".to_owned()),
+                line: None,
             },
             gateway: GatewayStatus {
                 present: true,

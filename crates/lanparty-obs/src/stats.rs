@@ -132,6 +132,21 @@ pub struct LanStats {
     pub known_macs: u32,
 }
 
+/// What a program found out about the line that it sends into.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LineStatus {
+    /// The congestion controller, `delay` with what it is doing: `startup`,
+    /// `steady` or `competing`.
+    pub congestion: String,
+    /// How long packets wait on the way because the line is busy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_us: Option<u64>,
+    /// What the controller sends at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_kbit: Option<u64>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@ use lanparty_ctrl::{Access, DisplayName, Role, RoomId, RoomPolicy};
 use lanparty_obs::ExitCode;
 use lanparty_proto::MacAddr;
 use lanparty_transport::{
-    BindError, ClientOptions, DeviceSeed, MemberIdentity, Transport, TransportLimits,
+    BindError, ClientOptions, Congestion, DeviceSeed, MemberIdentity, Transport, TransportLimits,
 };
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -23,6 +23,7 @@ pub(crate) struct Door {
     pub(crate) mac: MacAddr,
     /// The client's name, for the relay's operator.
     pub(crate) program: &'static str,
+    pub(crate) congestion: Congestion,
     pub(crate) rng: StdRng,
 }
 
@@ -52,7 +53,10 @@ impl Door {
             identity,
             trust: entry.trust.clone(),
             bind: None,
-            limits: TransportLimits::default(),
+            limits: TransportLimits {
+                congestion: self.congestion,
+                ..TransportLimits::default()
+            },
         })
         .map_err(|error| match error {
             BindError::Tls(error) => entry.unusable_trust(error).into(),

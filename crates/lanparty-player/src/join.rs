@@ -69,6 +69,7 @@ pub fn join<P: Platform>(
         seed: DeviceSeed(identity.seed()),
         mac,
         program: P::PROGRAM,
+        congestion: arguments.member.congestion(),
         rng,
     };
     let mut reactor = Reactor::new().or_exit(ExitCode::Failure)?;

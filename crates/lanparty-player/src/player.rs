@@ -26,7 +26,7 @@ use lanparty_proto::mtu::DEFAULT_TAP_MTU;
 use lanparty_seal::RoomKey;
 use lanparty_transport::reactor::{Interest, Reactor, Ready, Token};
 use lanparty_transport::run::{App, Context};
-use lanparty_transport::{CloseReason, ConnId, Event, Transport};
+use lanparty_transport::{CloseReason, ConnId, ConnStats, Event, Transport};
 
 use crate::arp::Arp;
 use crate::failure::Failure;
@@ -427,6 +427,7 @@ impl<P: Platform> Player<P> {
         });
         self.session.set_readings(Readings {
             relay_rtt: stats.as_ref().map(|stats| stats.rtt),
+            line: stats.as_ref().map(ConnStats::line),
             drops,
             datagram_budget: stats.and_then(|stats| stats.max_datagram),
             tap: Some(TapStats {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use lanparty_ctrl::{DisplayName, Mode, Role, RoomCode, RoomId, RoomPolicy};
 use lanparty_obs::DropCounts;
-use lanparty_obs::stats::PeerStats;
+use lanparty_obs::stats::{LineStatus, PeerStats};
 use lanparty_proto::{MacAddr, PeerId};
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +82,7 @@ pub struct LinkSnapshot {
     pub datagram_budget: u16,
     pub queue_bytes: u64,
     pub packets_lost: u64,
+    pub line: LineStatus,
     pub drops: DropCounts,
 }
 

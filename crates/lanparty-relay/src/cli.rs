@@ -8,7 +8,7 @@ use lanparty_net::ListenAddress;
 use lanparty_proto::mtu;
 use lanparty_relay_core::{Limits, gateway_budgets};
 use lanparty_transport::reactor::BusyPoll;
-use lanparty_transport::{PrefixLimits, QueueLimits, TransportLimits};
+use lanparty_transport::{Congestion, PrefixLimits, QueueLimits, TransportLimits};
 
 /// Connects the players and the gateway of LAN parties.
 ///
@@ -128,6 +128,15 @@ pub(crate) struct Serve {
         env = "LANPARTY_BUSY_POLL"
     )]
     pub(crate) busy_poll: BusyPoll,
+    /// How to share the line with others: delay keeps the queue before a slow
+    /// line short; cubic and bbr fill it, and are for comparison.
+    #[arg(
+        long,
+        value_name = "delay|cubic|bbr",
+        default_value_t,
+        env = "LANPARTY_CONGESTION"
+    )]
+    pub(crate) congestion: Congestion,
     /// How log lines look.
     #[arg(long, value_enum, default_value_t, env = "LANPARTY_LOG_FORMAT")]
     pub(crate) log_format: LogFormat,

@@ -7,7 +7,7 @@ use lanparty_relay_core::{Clock, Limits, RelayCore};
 use lanparty_transport::reactor::{Interest, Reactor};
 use lanparty_transport::run::run;
 use lanparty_transport::signals::Signals;
-use lanparty_transport::{ListenOptions, Transport};
+use lanparty_transport::{ListenOptions, Transport, TransportLimits};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rustix::process::Signal;
@@ -33,7 +33,10 @@ pub(crate) fn serve(serve: &Serve) -> Result<(), Failure> {
         address: serve.listen.socket_addr(),
         identity,
         keys: state.endpoint_keys()?,
-        limits: serve.limits.transport(),
+        limits: TransportLimits {
+            congestion: serve.congestion,
+            ..serve.limits.transport()
+        },
     })?;
     transport.set_splitter(splitter::new());
 

@@ -11,9 +11,10 @@ use crate::limits::TransportLimits;
 
 /// QUIC's floor (RFC 9000 section 14); discovery goes up from here.
 const INITIAL_MTU: u16 = 1_200;
-/// A loss burst trips quinn's black-hole detector and then datagrams above
+/// A loss burst may trip quinn's black-hole detector, and then datagrams above
 /// 1,200 bytes are refused; with its default of 60 s goodput fell to a quarter.
-const BLACK_HOLE_COOLDOWN: Duration = Duration::from_secs(1);
+/// With the search of nine round trips the whole alarm costs less than a second.
+const BLACK_HOLE_COOLDOWN: Duration = Duration::from_millis(250);
 /// Discovery goes on until it knows the path's MTU to the byte: quinn's default
 /// of 20 would stop at 1,421 on a DS-Lite path of 1,424, and every full frame
 /// of a sealed room would need two datagrams.

@@ -15,10 +15,10 @@ pub(crate) use regulator::Regulator;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Congestion {
     /// Ours: the full rate of the narrowest link with a short queue before it.
+    #[default]
     Delay,
     /// RFC 9438, as quinn implements it: fills every queue on the way. For
     /// comparison, and for a path that the default gets wrong.
-    #[default]
     Cubic,
     /// quinn's BBR version 1, likewise.
     Bbr,

@@ -13,6 +13,7 @@ use quinn_proto::{
 };
 use rustls::pki_types::CertificateDer;
 
+use crate::congestion::Congestion;
 use crate::control::{Control, Ended, Unreadable};
 use crate::control_turn::{Allowance, ControlTurn};
 use crate::datagrams::{self, Outgoing, Splitter};
@@ -26,6 +27,12 @@ use crate::verify::RelayVerifier;
 
 /// How long a close waits for the control messages before it to leave.
 const CLOSE_GRACE: Duration = Duration::from_millis(200);
+/// Between two times that packets are called lost for their age. quinn takes
+/// what it finds at one time for one burst of losses, and four bursts without
+/// an acknowledgement between for a path whose MTU has shrunk; a burst that is
+/// looked at packet by packet would be ten. Acknowledgements come at least as
+/// often as this.
+const LOSS_INTERVAL: Duration = Duration::from_millis(5);
 /// QUIC code of a close for which no application code exists.
 const NO_CODE: VarInt = VarInt::from_u32(0);
 
@@ -41,8 +48,11 @@ pub(crate) struct Link {
     pub(crate) armed: Option<Instant>,
     control: Control,
     turn: ControlTurn,
+    congestion: Congestion,
     pace: Pace,
     timer: Timer,
+    /// quinn's timers wait until then.
+    losses_until: Option<Instant>,
     /// quinn was asked for a packet while it had datagrams.
     has_fed: bool,
     unrest: Unrest,
@@ -92,6 +102,8 @@ impl Link {
             armed: None,
             control: Control::new(limits.control_buffer),
             turn: ControlTurn::default(),
+            congestion: limits.congestion,
+            losses_until: None,
             has_fed: false,
             unrest: Unrest::default(),
             farewell: limits.farewell,
@@ -141,19 +153,23 @@ impl Link {
 
     /// When this connection next needs attention.
     pub(crate) fn deadline(&mut self) -> Option<Instant> {
+        let quinns = self
+            .conn
+            .poll_timeout()
+            .map(|at| self.losses_until.map_or(at, |until| at.max(until)));
         let ours = match self.phase {
             Phase::Handshake { deadline } | Phase::Closing { deadline, .. } => Some(deadline),
             Phase::Over { forget_at } => Some(forget_at),
             Phase::Up => self.pace.next(),
         };
-        match (self.conn.poll_timeout(), ours) {
+        match (quinns, ours) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         }
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant, events: &mut VecDeque<Event>) {
-        self.conn.handle_timeout(now);
+        self.handle_quinns_timeout(now);
         self.pace.expire(now);
         match self.phase {
             Phase::Handshake { deadline } if deadline <= now => {
@@ -163,6 +179,16 @@ impl Link {
             Phase::Closing { deadline, .. } if deadline <= now => self.close_now(now),
             Phase::Handshake { .. } | Phase::Closing { .. } | Phase::Up | Phase::Over { .. } => {}
         }
+    }
+
+    fn handle_quinns_timeout(&mut self, now: Instant) {
+        if self.losses_until.is_some_and(|until| now < until) {
+            return;
+        }
+        let lost = self.conn.stats().path.lost_packets;
+        self.conn.handle_timeout(now);
+        let is_losing = self.conn.stats().path.lost_packets > lost;
+        self.losses_until = is_losing.then(|| now + LOSS_INTERVAL);
     }
 
     /// A packet was taken. Ends the connection whose frames are not such as
@@ -267,6 +293,7 @@ impl Link {
                     return;
                 };
                 let room = self.pace.room(now, &self.conn);
+                self.outgoing.set_rate(self.pace.rate());
                 let room = match self.turn.allowance(now, has_written) {
                     Allowance::Nothing => 0,
                     Allowance::One => room.min(1),
@@ -343,6 +370,7 @@ impl Link {
             packets_lost: stats.path.lost_packets,
             queue_bytes: self.outgoing.queue_bytes(),
             queue_len: self.outgoing.queue_len(),
+            congestion: self.congestion,
             congestion_window: stats.path.cwnd,
             regulation: self.pace.snapshot(),
             rate: self.pace.rate(),

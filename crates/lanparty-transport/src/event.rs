@@ -5,8 +5,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use lanparty_congestion::Snapshot;
+use lanparty_congestion::{Mode, Snapshot};
 use lanparty_obs::drops::DropCounts;
+use lanparty_obs::stats::LineStatus;
+
+use crate::congestion::Congestion;
 
 /// Names one connection for as long as the process lives; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -187,6 +190,7 @@ pub struct ConnStats {
     /// Bytes waiting in our queue, with its overhead.
     pub queue_bytes: usize,
     pub queue_len: usize,
+    pub congestion: Congestion,
     pub congestion_window: u64,
     /// What our congestion controller thinks of the way to the other end;
     /// `None` under one of quinn's.
@@ -200,4 +204,27 @@ pub struct ConnStats {
     pub max_datagram: Option<usize>,
     pub black_holes: u64,
     pub drops: DropCounts,
+}
+
+impl ConnStats {
+    /// What of this concerns the line to the other end, for status reports.
+    #[must_use]
+    pub fn line(&self) -> LineStatus {
+        let mode = self.regulation.map(|regulation| match regulation.mode {
+            Mode::Startup => "startup",
+            Mode::Steady => "steady",
+            Mode::Competing => "competing",
+        });
+        let delay = self
+            .regulation
+            .and_then(|regulation| regulation.queue_delay);
+        LineStatus {
+            congestion: match mode {
+                Some(mode) => format!("{}, {mode}", self.congestion),
+                None => self.congestion.to_string(),
+            },
+            queue_us: delay.map(|delay| u64::try_from(delay.as_micros()).unwrap_or(u64::MAX)),
+            rate_kbit: self.rate.map(|rate| rate / 125),
+        }
+    }
 }

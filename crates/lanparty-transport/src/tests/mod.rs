@@ -5,6 +5,8 @@ mod control;
 mod datagrams;
 mod handshake;
 mod hostile;
+mod line;
+mod pacing;
 mod pair;
 mod program;
 mod raw;
