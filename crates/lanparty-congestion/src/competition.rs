@@ -17,6 +17,11 @@ const OURS: f64 = 0.5;
 /// A burst of a household's page view is over by then; a rival that is not
 /// answered would have starved us in a second.
 const PATIENCE: Duration = Duration::from_millis(250);
+/// A queue that stays above the target for so long, while our part shrinks to
+/// [`SHRUNK`], is a rival's who pushes slowly. Longer than it takes two flows
+/// of ours to agree on what an empty queue is.
+const SLOW_PATIENCE: Duration = Duration::from_secs(3);
+const SHRUNK: f64 = 0.75;
 
 /// What a cut showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,11 +44,31 @@ pub(crate) fn part_of_cut(interval: &Interval, capacity: f64) -> Option<f64> {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Suspicion {
     since: Option<Instant>,
+    /// Since when there is more than the target, and the capacity then.
+    above: Option<(Instant, f64)>,
 }
 
 impl Suspicion {
     pub(crate) const fn clear(&mut self) {
         self.since = None;
+        self.above = None;
+    }
+
+    /// Judges the slow way, by the latest queue.
+    pub(crate) fn judge_slowly(
+        &mut self,
+        now: Instant,
+        is_above: bool,
+        capacity: f64,
+    ) -> Option<f64> {
+        if !is_above {
+            self.above = None;
+            return None;
+        }
+        let (since, before) = *self.above.get_or_insert((now, capacity));
+        let is_rival =
+            now.saturating_duration_since(since) >= SLOW_PATIENCE && capacity < SHRUNK * before;
+        is_rival.then_some(before)
     }
 
     /// Judges one interval with a queue above `high` seconds.
@@ -76,8 +101,8 @@ impl Suspicion {
 
 /// While competing: how much less is sent in a test.
 pub(crate) const TEST_RATE: f64 = 0.6;
-/// Two halves, so that one loss of the rival at that moment decides nothing.
-const TESTS_TO_LEAVE: u32 = 2;
+/// Three, so that a loss of the rival at that moment decides nothing.
+const TESTS_TO_LEAVE: u32 = 3;
 /// A test costs 40 % for about two round trips.
 const TEST_EVERY: Duration = Duration::from_millis(1_000);
 /// Part of a cut that arrives where (almost) all of the bottleneck is ours.

@@ -28,8 +28,17 @@ pub struct Rtt {
 const CORRECTION: f64 = 0.05;
 const MOST_GAIN: f64 = 1.05;
 const LEAST_GAIN: f64 = 0.5;
-/// While looking for the rate.
+/// While looking for the rate: double where that is heard of soon, less where
+/// the queue would have grown for long before it is.
 const STARTUP_GAIN: f64 = 2.0;
+const STARTUP_GAIN_FAR: f64 = 1.5;
+const FAR: f64 = 0.060;
+const NEAR: f64 = 0.020;
+/// Bytes a second to begin with at most: a short round trip says nothing of
+/// the rate, and 16 Mbit/s overrun 10 for one round trip only.
+const FIRST_RATE: f64 = 2_000_000.0;
+/// Two marks.
+const STARTUP_LATELY: f64 = 0.006;
 /// Growth a round trip while no queue stands, and after several of them.
 const GROWTH: f64 = 1.05;
 const FAST_GROWTH: f64 = 1.25;
@@ -50,6 +59,13 @@ const LEAST_TARGET: f64 = 0.0012;
 /// for the path's delay.
 const DRAIN_EVERY: Duration = Duration::from_secs(2);
 const DRAIN_RATE: f64 = 0.75;
+/// A longer queue is not drained for a look, but by the control itself.
+const MOST_DRAINED: f64 = 0.010;
+/// Seconds by which the idea of an empty queue rises with a drain at most: a
+/// rival's queue may be what did not shorten.
+const MOST_RAISED: f64 = 0.001;
+/// Seconds, less than a packet at 30 Mbit/s.
+const NO_QUEUE: f64 = 0.0004;
 /// Packets: less would wait for the peer's delayed acknowledgements.
 const LEAST_WINDOW: f64 = 10.0;
 /// Bytes a second, 128 kbit/s: less than any party could use.
@@ -68,6 +84,8 @@ pub struct Controller {
     rival: Option<(Cubic, DrainTest)>,
     /// Bytes a second that the path takes from us.
     capacity: f64,
+    /// What arrived when we last asked for all of it; growth is a guess above.
+    proven: f64,
     is_measured: bool,
     rate: f64,
     window: f64,
@@ -78,6 +96,9 @@ pub struct Controller {
     /// Since when there has been no queue although data waited.
     empty_since: Option<Instant>,
     draining_until: Option<Instant>,
+    drain_began: Instant,
+    /// An empty queue before was asked for.
+    grow_after: Instant,
     queue: Option<f64>,
 }
 
@@ -94,6 +115,7 @@ impl Controller {
             suspicion: Suspicion::default(),
             rival: None,
             capacity: 0.0,
+            proven: 0.0,
             is_measured: false,
             rate: 0.0,
             window: config.initial_window as f64,
@@ -102,6 +124,8 @@ impl Controller {
             judged: now,
             empty_since: None,
             draining_until: None,
+            drain_began: now,
+            grow_after: now,
             queue: None,
         }
     }
@@ -132,7 +156,8 @@ impl Controller {
         let is_new = self.delay.on_round_trip(now, sent_at, &self.history);
         if self.capacity == 0.0 {
             let first = now.saturating_duration_since(sent_at).as_secs_f64();
-            self.capacity = self.config.initial_window as f64 / first.max(1e-4);
+            let rate = self.config.initial_window as f64 / first.max(1e-4);
+            self.capacity = rate.min(FIRST_RATE);
         }
         if is_new {
             self.decide(now);
@@ -218,9 +243,10 @@ impl Controller {
         if interval.blocked < 0.5 {
             return;
         }
-        let queue = self.queue.unwrap_or(0.0);
-        if queue > self.target() + 0.002 + 2.0 * self.delay.noise() {
+        let queue = self.delay.queue_lately(now, STARTUP_LATELY).unwrap_or(0.0);
+        if queue > self.target() + 0.001 + 2.0 * self.delay.noise() {
             self.capacity = interval.arrived;
+            self.proven = interval.arrived;
             self.is_measured = true;
             self.enter_steady(now);
         } else if !self.loss.is_suspicious() {
@@ -239,10 +265,13 @@ impl Controller {
             return;
         };
         let target = self.target();
-        let is_standing = interval.queue_min > (0.3 * target).max(0.0004);
-        if is_standing {
+        let threshold = (0.3 * target).max(NO_QUEUE) + self.delay.noise();
+        let latest = self.delay.queue_lately(now, STARTUP_LATELY).unwrap_or(0.0);
+        if interval.queue_min > threshold {
             self.empty_since = None;
             self.follow(&interval);
+        } else if latest > threshold {
+            self.end_growth(now);
         } else if interval.blocked > 0.5 {
             let since = *self.empty_since.get_or_insert(now);
             self.grow(now, since, &interval, elapsed);
@@ -251,11 +280,17 @@ impl Controller {
         }
         let high = 2.0 * target + 0.004;
         let rtt = seconds(self.delay.latest_rtt());
-        let finding = self
-            .suspicion
-            .judge(now, &interval, self.capacity, high, rtt);
+        let reference = self.capacity.min(self.proven);
+        let finding = self.suspicion.judge(now, &interval, reference, high, rtt);
+        let is_above = interval.queue_min > 1.25 * target + 0.0005 && interval.blocked > 0.5;
         if let Finding::NotOurs { since } = finding {
             self.answer_rival(now, since);
+            return;
+        }
+        if let Some(before) = self.suspicion.judge_slowly(now, is_above, self.capacity) {
+            self.capacity = before;
+            self.compete(now);
+            return;
         }
         self.look_for_empty_queue(now);
     }
@@ -263,28 +298,47 @@ impl Controller {
     /// A queue stands: what arrives is what the bottleneck gives us, unless we
     /// just asked for less.
     fn follow(&mut self, interval: &Interval) {
-        let is_pushing = interval.sent >= 0.95 * self.capacity;
+        let reference = self.capacity.min(self.proven);
+        let is_pushing = interval.sent >= 0.95 * reference;
         let is_draining = interval.arrived > 1.03 * interval.sent;
         let is_more = interval.arrived > self.capacity;
-        let asked_less = part_of_cut(interval, self.capacity).is_some_and(|part| part < 0.75);
+        let asked_less = part_of_cut(interval, reference).is_some_and(|part| part < 0.75);
         if is_more || is_pushing || (is_draining && !asked_less) {
-            let step = if interval.arrived < 0.8 * self.capacity {
-                0.5
-            } else {
-                0.2
-            };
+            let is_far = interval.arrived < 0.8 * self.capacity;
+            let step = if is_far { 0.5 } else { 0.2 };
             self.capacity += step * (interval.arrived - self.capacity);
+            self.proven = self.capacity;
             self.is_measured = true;
         }
     }
 
-    fn grow(&mut self, now: Instant, since: Instant, interval: &Interval, elapsed: f64) {
-        if self.loss.is_suspicious() || self.draining_until.is_some() {
+    /// The first queue after there was none.
+    fn end_growth(&mut self, now: Instant) {
+        let Some(since) = self.empty_since.take() else {
+            return;
+        };
+        let rounds = self.rounds_since(now, since);
+        if rounds < ROUNDS_TO_FAST {
             return;
         }
+        if let Some(interval) = self.delay.interval(STARTUP_SPAN) {
+            self.capacity = self.capacity.min(interval.arrived);
+            self.proven = self.capacity;
+        }
+    }
+
+    fn rounds_since(&self, now: Instant, since: Instant) -> f64 {
         let round = self.delay.latest_rtt().max(MIN_ROUND);
-        let rounds = now.saturating_duration_since(since).as_secs_f64() / round;
-        let growth = if rounds < ROUNDS_TO_FAST {
+        now.saturating_duration_since(since).as_secs_f64() / round
+    }
+
+    fn grow(&mut self, now: Instant, since: Instant, interval: &Interval, elapsed: f64) {
+        if self.loss.is_suspicious() || now < self.grow_after {
+            return;
+        }
+        self.proven = self.proven.max(interval.arrived);
+        let round = self.delay.latest_rtt().max(MIN_ROUND);
+        let growth = if self.rounds_since(now, since) < ROUNDS_TO_FAST {
             GROWTH
         } else {
             FAST_GROWTH
@@ -300,26 +354,42 @@ impl Controller {
     }
 
     fn look_for_empty_queue(&mut self, now: Instant) {
+        let told = seconds(self.delay.latest_rtt() + STEADY_SPAN + LATELY);
         let queue = self.queue.unwrap_or(0.0);
-        if queue < 0.0005 {
+        let is_empty = queue < NO_QUEUE;
+        if is_empty {
             self.delay.empty_at = now;
-            self.draining_until = None;
-            return;
         }
         match self.draining_until {
-            Some(until) if now >= until => {
-                self.delay.empty_at = now;
+            Some(until) if now >= until + seconds(self.delay.latest_rtt()) => {
                 self.draining_until = None;
+                if self.delay.empty_at < self.drain_began {
+                    self.raise_base(until);
+                }
+                self.delay.empty_at = now;
             }
-            Some(_) => {}
+            Some(_) => self.grow_after = now + told,
             None => {
                 let is_due = now.saturating_duration_since(self.delay.empty_at) >= DRAIN_EVERY;
-                if is_due && queue < 2.0 * self.target() {
+                if is_due && queue < MOST_DRAINED {
                     let time = 2.0 * queue / (1.0 - DRAIN_RATE) + 0.005;
-                    let told = self.delay.latest_rtt();
-                    self.draining_until = Some(now + seconds(time.min(0.1) + 0.0 * told));
+                    self.draining_until = Some(now + seconds(time));
+                    self.drain_began = now;
+                    self.grow_after = now + told;
                 }
             }
+        }
+    }
+
+    /// A drain ended without an empty queue. Where sending less did not shorten
+    /// it, it is none: a clock that drifts, or a radio that is slower in use.
+    fn raise_base(&mut self, drained_until: Instant) {
+        let span = drained_until.saturating_duration_since(self.drain_began);
+        let Some(interval) = self.delay.interval(0.75 * span.as_secs_f64()) else {
+            return;
+        };
+        if interval.arrived < 1.05 * interval.sent {
+            self.delay.raise(interval.queue_min.min(MOST_RAISED));
         }
     }
 
@@ -329,6 +399,11 @@ impl Controller {
             self.delay.rebase(since);
             return;
         }
+        self.compete(now);
+    }
+
+    fn compete(&mut self, now: Instant) {
+        self.suspicion.clear();
         let window = (self.capacity * self.delay.latest_rtt()).max(4.0 * self.packet);
         let cubic = Cubic::resumed(self.packet as u16, window as u64);
         self.rival = Some((cubic, DrainTest::new(now)));
@@ -342,7 +417,7 @@ impl Controller {
         let target = self.target();
         let newest = self.delay.newest().map_or(now, |sample| sample.sent_at);
         let rtt = seconds(self.delay.latest_rtt());
-        let Some((cubic, test)) = &mut self.rival else {
+        let Some((_, test)) = &mut self.rival else {
             self.enter_steady(now);
             return;
         };
@@ -355,14 +430,15 @@ impl Controller {
             let drained = self.queue.unwrap_or(0.0) < 2.0 * target;
             if test.end(now, part, drained) {
                 self.capacity = before;
+                self.proven = before;
                 self.enter_steady(now);
                 return;
             }
         } else if test.rate(now).is_none() {
             self.capacity = interval.arrived;
+            self.proven = interval.arrived;
             test.begin_if_due(now, interval.arrived, rtt);
         }
-        let _ = cubic;
     }
 
     fn enter_steady(&mut self, now: Instant) {
@@ -382,6 +458,7 @@ impl Controller {
         self.loss.forget(now);
         self.delay.forget();
         self.capacity = (self.capacity / 4.0).max(LEAST_RATE);
+        self.proven = self.capacity;
         self.is_measured = false;
         self.draining_until = None;
     }
@@ -393,16 +470,17 @@ impl Controller {
         let Some(interval) = self.delay.interval(STEADY_SPAN) else {
             return;
         };
-        let has_queue = interval.queue_min > (0.3 * self.target()).max(0.0004);
         let rtt = seconds(self.delay.latest_rtt());
-        let judgement = self
-            .loss
-            .judge(now, rtt, self.packet, interval.sent, has_queue);
+        let judgement = self.loss.judge(now, rtt, self.packet, interval.sent);
         match judgement {
             Judgement::Nothing | Judgement::Random => {}
-            Judgement::Test { rate } => self.capacity = rate,
+            Judgement::Test { rate } => {
+                self.capacity = rate;
+                self.proven = rate;
+            }
             Judgement::Policed { rate } => {
                 self.capacity = rate;
+                self.proven = rate;
                 self.empty_since = None;
                 if self.mode == Mode::Startup {
                     self.enter_steady(now);
@@ -433,11 +511,11 @@ impl Controller {
             return loss::TEST_RATE;
         }
         if self.mode == Mode::Startup {
-            return if self.is_measured && !self.loss.is_suspicious() {
-                STARTUP_GAIN
-            } else {
-                1.0
-            };
+            if !self.is_measured || self.loss.is_suspicious() {
+                return 1.0;
+            }
+            let far = (self.delay.latest_rtt() - NEAR) / (FAR - NEAR);
+            return STARTUP_GAIN + (STARTUP_GAIN_FAR - STARTUP_GAIN) * far.clamp(0.0, 1.0);
         }
         if self.draining_until.is_some_and(|until| now < until) {
             return DRAIN_RATE;
@@ -462,7 +540,7 @@ impl Controller {
         let wanted = self.config.target_delay.as_secs_f64();
         let scaled = wanted * (TARGET_RATE / self.capacity.max(1.0)).sqrt().sqrt();
         let packets = 2.0 * self.packet / self.capacity.max(1.0);
-        scaled.clamp(LEAST_TARGET, wanted).max(packets)
+        scaled.clamp(LEAST_TARGET, wanted).max(packets) + self.delay.noise()
     }
 
     /// The rate is what shapes; the window stops us when nothing is heard.

@@ -17,15 +17,18 @@ const SLOT: Duration = Duration::from_millis(2);
 const MAX_SAMPLES: usize = 512;
 /// Samples older than this say nothing about the present rate.
 const MAX_AGE: Duration = Duration::from_secs(1);
-/// The base is the lowest of this many spans. Eight seconds of 100 ppm drift
-/// are 0.8 ms, less than the target.
+/// The base is the lowest of this many spans. Long, because a rival's queue
+/// must not pass for the path; what rises is found by sending less
+/// ([`Delay::raise`], [`Delay::rebase`]).
 const BASE_SPANS: usize = 8;
-const BASE_SPAN: Duration = Duration::from_secs(1);
+const BASE_SPAN: Duration = Duration::from_secs(8);
 /// Without an echo for this long and some round trips, round trips serve.
 const ONE_WAY_STALE: Duration = Duration::from_millis(300);
 /// A one-way queue longer than the round trip's allows by this much, for
 /// [`STEP_TIME`], is a clock that was set.
 const STEP: f64 = 0.010;
+/// More would be a path of its own.
+const MOST_NOISE: f64 = 0.010;
 const STEP_TIME: Duration = Duration::from_millis(100);
 
 /// One measured delay and what had been sent before it.
@@ -69,7 +72,7 @@ pub(crate) struct Delay {
     slot_began: Instant,
     /// When the queue was last seen (almost) empty.
     pub(crate) empty_at: Instant,
-    /// Mean difference of neighbours, seconds.
+    /// Mean distance of a sample from what its neighbours suggest, seconds.
     noise: f64,
 }
 
@@ -174,6 +177,13 @@ impl Delay {
         }
     }
 
+    /// The base is higher than thought, by so many seconds.
+    pub(crate) fn raise(&mut self, by: f64) {
+        for span in &mut self.spans {
+            *span += by;
+        }
+    }
+
     pub(crate) fn newest(&self) -> Option<&Sample> {
         self.samples.back()
     }
@@ -187,7 +197,7 @@ impl Delay {
     /// Shortest queue that was heard of within the last `window` seconds.
     pub(crate) fn queue_lately(&self, now: Instant, window: f64) -> Option<f64> {
         self.lately(now, window)
-            .map(|sample| self.bounded_queue(sample))
+            .map(|sample| self.queue(sample))
             .reduce(f64::min)
     }
 
@@ -218,7 +228,7 @@ impl Delay {
             .map(|sample| {
                 let since = now.saturating_duration_since(sample.sent_at).as_secs_f64();
                 let added = (history.sent() - sample.totals.sent) / capacity.max(1.0);
-                self.bounded_queue(sample) + added - since
+                self.queue(sample) + added - since
             })
             .reduce(f64::min)
     }
@@ -256,20 +266,11 @@ impl Delay {
         })
     }
 
-    /// A queue is never longer than the round trip lets it be.
-    fn bounded_queue(&self, sample: &Sample) -> f64 {
-        let queue = self.queue(sample);
-        if !self.is_one_way {
-            return queue;
-        }
-        match self.min_rtt() {
-            Some(min) => queue.min((self.rtt_latest - min).max(0.0) + STEP),
-            None => queue,
-        }
-    }
-
     fn add(&mut self, now: Instant, sent_at: Instant, delay: f64, history: &History) -> bool {
         self.turn_span(now);
+        if self.is_from_a_set_clock(now, delay) {
+            return false;
+        }
         note_lowest(&mut self.spans, delay);
         if let Some(last) = self.samples.back_mut() {
             if sent_at <= last.sent_at {
@@ -284,16 +285,21 @@ impl Delay {
                 }
                 return false;
             }
-            self.noise += ((delay - last.delay).abs() - self.noise) / 16.0;
+        }
+        // A growing queue is no noise: what is off the line through its
+        // neighbours is.
+        let mut last = self.samples.iter().rev();
+        if let (Some(second), Some(first)) = (last.next(), last.next()) {
+            let bend = (delay - 2.0 * second.delay + first.delay).abs() / 2.0;
+            self.noise += (bend.min(MOST_NOISE) - self.noise) / 16.0;
         }
         self.slot_began = sent_at;
-        let sample = Sample {
+        self.samples.push_back(Sample {
             sent_at,
             heard_at: now,
             delay,
             totals: history.at(sent_at),
-        };
-        self.samples.push_back(sample);
+        });
         while self.samples.len() > MAX_SAMPLES
             || self.samples.front().is_some_and(|first| {
                 self.samples.len() > 2 && now.saturating_duration_since(first.heard_at) > MAX_AGE
@@ -301,25 +307,29 @@ impl Delay {
         {
             self.samples.pop_front();
         }
-        self.find_step(now, &sample);
         true
     }
 
-    fn find_step(&mut self, now: Instant, sample: &Sample) {
-        if !self.is_one_way {
-            return;
-        }
+    /// True for a delay that no queue explains, and for what follows until it
+    /// is clear that it stays.
+    fn is_from_a_set_clock(&mut self, now: Instant, delay: f64) -> bool {
+        let (true, Some(base)) = (self.is_one_way, lowest(&self.spans)) else {
+            return false;
+        };
         let possible = self.rtt_latest - self.min_rtt().unwrap_or(self.rtt_latest);
-        if self.queue(sample) <= possible.max(0.0) + STEP {
+        let possible = possible.max(0.0) + STEP;
+        if (-STEP..=possible).contains(&(delay - base)) {
             self.stepped_since = None;
-            return;
+            return false;
         }
         let since = *self.stepped_since.get_or_insert(now);
-        if now.saturating_duration_since(since) >= STEP_TIME {
-            self.samples.retain(|sample| sample.heard_at >= since);
-            self.rebase(since);
-            self.stepped_since = None;
+        if now.saturating_duration_since(since) < STEP_TIME {
+            return true;
         }
+        self.samples.clear();
+        self.spans.clear();
+        self.stepped_since = None;
+        false
     }
 
     fn turn_span(&mut self, now: Instant) {

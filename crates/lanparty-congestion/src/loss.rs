@@ -1,8 +1,8 @@
 //! Which loss is our fault.
 //!
-//! Loss beside a standing queue is not: the queue is far from full. Loss
-//! without a queue is either the path's (Wi-Fi, a bad cable) or a policer's,
-//! and a policer's goes away when we send less. So less is sent for a moment,
+//! We keep queues short, so loss is either the path's (Wi-Fi, a bad cable) or
+//! that of a policer or a buffer of a few packets, and theirs goes away when we
+//! send less. So less is sent for a moment,
 //! and what loss remains then is never answered by sending less.
 
 use std::time::{Duration, Instant};
@@ -100,15 +100,14 @@ impl LossJudge {
         }
     }
 
-    /// Ends a window where one is full. `sent` and `has_queue` describe the
-    /// last round trip.
+    /// Ends a window where one is full. `sent` is the rate of the last round
+    /// trip.
     pub(crate) fn judge(
         &mut self,
         now: Instant,
         rtt: Duration,
         packet: f64,
         sent: f64,
-        has_queue: bool,
     ) -> Judgement {
         let total = self.acked + self.lost;
         let span = now.saturating_duration_since(self.began);
@@ -132,7 +131,7 @@ impl LossJudge {
                 Judgement::Random
             }
             Phase::Watching { suspicious } => {
-                let is_suspicious = !has_queue && loss > 1.5 * self.random + SUSPICIOUS;
+                let is_suspicious = loss > 1.5 * self.random + SUSPICIOUS;
                 if !is_suspicious {
                     self.phase = Phase::Watching { suspicious: 0 };
                     return Judgement::Nothing;

@@ -124,6 +124,10 @@ impl Sender {
     }
 
     fn wants(&mut self, now: Nanos) -> Result<(), Option<Nanos>> {
+        // The handshake.
+        if self.largest_acked == 0 && self.sent > 0 {
+            return Err(None);
+        }
         match self.work {
             Work::Bulk(from, to) if now < from => Err(Some(from.min(to))),
             Work::Bulk(_, to) if now >= to => Err(None),
@@ -286,13 +290,13 @@ impl Sender {
         if self.largest_acked == 0 {
             return;
         }
-        let delay = (self.srtt.max(self.latest) * 1.125).max(0.001);
+        let delay = (self.srtt.max(self.latest) * 1.5).max(0.001);
         let before = now.saturating_sub((delay * 1e9) as Nanos);
         let lost: Vec<_> = self
             .in_flight
             .range(..self.largest_acked)
             .filter(|(number, (sent_at, _))| {
-                **number + 3 <= self.largest_acked || *sent_at <= before
+                **number + 256 <= self.largest_acked || *sent_at <= before
             })
             .map(|(number, (sent_at, bytes))| (*number, *sent_at, *bytes))
             .collect();

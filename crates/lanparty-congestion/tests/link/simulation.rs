@@ -197,8 +197,11 @@ impl Simulation {
     fn handle(&mut self, now: Nanos, event: Event) {
         match event {
             Event::Wake(flow) => {
-                self.woken[flow] = Nanos::MAX;
-                self.pump(now, flow);
+                // A stall moves a wake-up; an earlier one makes it superfluous.
+                if self.woken[flow] <= now {
+                    self.woken[flow] = Nanos::MAX;
+                    self.pump(now, flow);
+                }
             }
             Event::Timer(flow) => {
                 self.timed[flow] = Nanos::MAX;
