@@ -34,6 +34,26 @@ pub fn tcp_streams(
     time: Duration,
     streams: usize,
 ) -> Result<Throughput> {
+    let options = format!("--parallel {streams} --time {}", time.as_secs());
+    run(from, to, target, &options)
+}
+
+/// One TCP stream that runs for `warm_up` before its `time` begins to count.
+///
+/// # Errors
+/// When iperf3 fails, with its words.
+pub fn tcp_warm(
+    from: &Node,
+    to: &Node,
+    target: Ipv4Addr,
+    warm_up: Duration,
+    time: Duration,
+) -> Result<Throughput> {
+    let (warm_up, time) = (warm_up.as_secs(), time.as_secs());
+    run(from, to, target, &format!("--omit {warm_up} --time {time}"))
+}
+
+fn run(from: &Node, to: &Node, target: Ipv4Addr, options: &str) -> Result<Throughput> {
     let mut command = to.command("iperf3");
     command.args(["--server", "--one-off", "--port", "5201"]);
     let mut server = to.spawn_command(command, "iperf3")?;
@@ -41,8 +61,7 @@ pub fn tcp_streams(
         to.sh("ss -Hltn sport = :5201 | grep -q .").ok()
     })?;
     let report = from.sh(&format!(
-        "iperf3 --client {target} --port 5201 --json --parallel {streams} --time {}",
-        time.as_secs()
+        "iperf3 --client {target} --port 5201 --json {options}"
     ))?;
     server.wait(Duration::from_secs(10))?;
     let report: Value = serde_json::from_str(&report).context("iperf3 printed no JSON")?;

@@ -10,10 +10,15 @@
 //! The lab measures and asserts nothing by itself except through [`checks`],
 //! which `cargo xtask party --once` and the end-to-end tests share.
 
+pub mod bottleneck;
 pub mod checks;
 pub mod flood;
+pub mod flow;
 pub mod forged;
+mod hurry;
 pub mod iperf;
+pub mod line;
+pub mod link;
 pub mod namespace;
 pub mod network;
 pub mod node;
@@ -26,6 +31,7 @@ pub mod programs;
 pub mod raw_member;
 pub mod rivals;
 pub mod sandbox;
+pub mod stream;
 pub mod superframes;
 pub mod traffic;
 pub mod tunnel;

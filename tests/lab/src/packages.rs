@@ -40,6 +40,9 @@ pub const TESTS: &[Needed] = &[
     needed("atk6-fake_router26", "thc-ipv6"),
     needed("rdisc6", "ndisc6"),
     needed("tshark", "tshark"),
+    needed("iperf3", "iperf3"),
+    needed("tc", "iproute2"),
+    needed("chrt", "util-linux"),
 ];
 
 /// What `cargo xtask bench` runs on top of [`PARTY`].

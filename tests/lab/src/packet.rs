@@ -3,7 +3,7 @@
 
 use std::io;
 use std::mem;
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -72,6 +72,12 @@ impl RawSocket {
         Ok(())
     }
 
+    /// A frame that has arrived already; `buffer` holds it afterwards.
+    pub fn try_receive(&self, buffer: &mut [u8]) -> Option<usize> {
+        let received = rustix::net::recv(&self.fd, buffer, rustix::net::RecvFlags::empty());
+        received.ok().map(|(_, length)| length)
+    }
+
     /// The next frame that `wanted` accepts, within `limit`.
     pub fn receive(
         &self,
@@ -116,6 +122,12 @@ impl RawSocket {
         )];
         let timeout = rustix::event::Timespec::try_from(left).ok();
         rustix::event::poll(&mut set, timeout.as_ref()).is_ok_and(|ready| ready > 0)
+    }
+}
+
+impl AsFd for RawSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 

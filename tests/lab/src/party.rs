@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+use crate::line::{HomeLine, Line};
 use crate::network::{BRIDGE, Network};
 use crate::node::Node;
 use crate::process::Process;
@@ -62,6 +63,11 @@ pub struct PartyOptions {
     /// The MTU of each player's line, in the order of `players`; 1,500 where
     /// there is none.
     pub player_mtu: Vec<u32>,
+    /// What each player's line to the internet is like, in the order of
+    /// `players`; a cable where there is none.
+    pub lines: Vec<Option<Line>>,
+    /// The same for the gateway PC.
+    pub gateway_line: Option<Line>,
     pub relay_arguments: Vec<String>,
     pub gateway_arguments: Vec<String>,
     pub player_arguments: Vec<String>,
@@ -80,6 +86,8 @@ impl Default for PartyOptions {
             keyed: false,
             players: vec!["alice", "bob"],
             player_mtu: Vec::new(),
+            lines: Vec::new(),
+            gateway_line: None,
             relay_arguments: Vec::new(),
             gateway_arguments: Vec::new(),
             player_arguments: Vec::new(),
@@ -97,6 +105,8 @@ pub struct Player {
     pub client: Option<Process>,
     /// The default route before the client ran.
     pub default_route: String,
+    /// Where the options ask for one.
+    pub line: Option<HomeLine>,
     number: usize,
 }
 
@@ -110,6 +120,8 @@ pub struct Party {
     pub relay: Option<Process>,
     pub gateway_node: Node,
     pub gateway: Option<Process>,
+    /// Where the options ask for one.
+    pub gateway_line: Option<HomeLine>,
     /// The switch's port that the gateway is plugged into.
     pub gateway_port: String,
     pub host1: Node,
@@ -175,7 +187,7 @@ impl Party {
         ))?;
 
         let gateway_node = Node::new("gateway")?;
-        internet.plug(&gateway_node, WAN, 1500)?;
+        let gateway_line = connect(&mut internet, &gateway_node, 1500, options.gateway_line)?;
         gateway_node.sh(&format!(
             "ip addr add {GATEWAY}/24 dev {WAN} && ip route add default via {HOME_ROUTER}"
         ))?;
@@ -195,7 +207,8 @@ impl Party {
         for (number, name) in options.players.iter().enumerate() {
             let node = Node::new(name)?;
             let mtu = options.player_mtu.get(number).copied().unwrap_or(1500);
-            internet.plug(&node, WAN, mtu)?;
+            let line = options.lines.get(number).copied().flatten();
+            let line = connect(&mut internet, &node, mtu, line)?;
             node.sh(&format!(
                 "ip addr add {}/24 dev {WAN} && ip route add default via {HOME_ROUTER}",
                 player_line(number)
@@ -205,6 +218,7 @@ impl Party {
                 node,
                 client: None,
                 default_route,
+                line,
                 number,
             });
         }
@@ -216,6 +230,7 @@ impl Party {
             relay: None,
             gateway_node,
             gateway: None,
+            gateway_line,
             gateway_port,
             host1,
             host2,
@@ -474,6 +489,22 @@ impl Player {
             self.state().display()
         ))?;
         serde_json::from_str(&output).context("the client's status is not JSON")
+    }
+}
+
+/// Gives a host its interface to the internet.
+fn connect(
+    internet: &mut Network,
+    node: &Node,
+    mtu: u32,
+    line: Option<Line>,
+) -> Result<Option<HomeLine>> {
+    match line {
+        Some(line) => HomeLine::lay(internet, node, mtu, line).map(Some),
+        None => {
+            internet.plug(node, WAN, mtu)?;
+            Ok(None)
+        }
     }
 }
 
