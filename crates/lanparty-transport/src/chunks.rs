@@ -15,12 +15,16 @@ use bytes::BytesMut;
 pub(crate) const SLOTS: usize = 16;
 /// The largest UDP payload, hence the largest GRO batch.
 const SLOT_LEN: usize = 65_535;
-/// A slab serves several receives before it is replaced.
-const SLAB_LEN: usize = 4 * 65_536;
+/// A slab serves two full batches, or many small ones, before it is replaced.
+/// A longer one would be out of the cache when its turn comes again.
+const SLAB_LEN: usize = 2 * 65_536;
 /// The longest ordinary datagram, and no more than a cache holds anyway.
 const COPY_BELOW: usize = 2_048;
 /// Used-up slabs that wait for their readers to finish.
 const RETIRED: usize = 2 * SLOTS;
+/// Of those, looked at for each slab that is needed: more than one turn uses
+/// up, whose readers cannot be done yet.
+const LOOKS: usize = 4;
 
 pub(crate) struct Chunks {
     slots: [BytesMut; SLOTS],
@@ -71,19 +75,23 @@ impl Chunks {
     }
 }
 
-/// A whole slab: the oldest retired one if its readers are done.
+/// A whole slab: the retired one whose readers were done last, because the
+/// cache still has it.
 fn fresh(retired: &mut VecDeque<BytesMut>) -> BytesMut {
-    if let Some(mut slab) = retired.pop_front() {
+    for _ in 0..LOOKS {
+        let Some(mut slab) = retired.pop_back() else {
+            break;
+        };
         slab.clear();
         if slab.try_reclaim(SLAB_LEN) {
             slab.resize(SLAB_LEN, 0);
             return slab;
         }
-        // Its readers are slow; look at the others first next time.
-        retired.push_back(slab);
-        if retired.len() == RETIRED {
-            retired.pop_front();
-        }
+        // Its readers are slow: the others first from now on.
+        retired.push_front(slab);
+    }
+    if retired.len() == RETIRED {
+        retired.pop_front();
     }
     BytesMut::zeroed(SLAB_LEN)
 }

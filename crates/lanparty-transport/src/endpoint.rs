@@ -14,8 +14,9 @@ use lanparty_queue::FlowKey;
 use quinn_proto::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn_proto::{
     ClientConfig, ConnectError as QuicConnectError, ConnectionEvent, ConnectionHandle,
-    DatagramEvent, Endpoint, EndpointConfig, EndpointEvent, HashedConnectionIdGenerator, Incoming,
-    NoneTokenStore, ServerConfig, Transmit, ValidationTokenConfig,
+    DatagramEvent, Endpoint, EndpointConfig, EndpointEvent, Event as QuicEvent,
+    HashedConnectionIdGenerator, Incoming, NoneTokenStore, ServerConfig, Transmit,
+    ValidationTokenConfig,
 };
 
 use crate::admission::{Admission, Attempt, Verdict};
@@ -79,6 +80,8 @@ pub struct Transport {
     serial: u64,
     /// Places with something to send, each once.
     dirty: VecDeque<usize>,
+    /// Places that have just sent, within one flush.
+    unsettled: Vec<usize>,
     timers: Timers,
     events: VecDeque<Event>,
     limits: TransportLimits,
@@ -202,6 +205,7 @@ impl Transport {
             links: Vec::new(),
             serial: 0,
             dirty: VecDeque::new(),
+            unsettled: Vec::new(),
             timers: Timers::default(),
             events: VecDeque::new(),
             admission: Admission::new(&limits),
@@ -418,22 +422,35 @@ impl Transport {
         if !self.send_blocked(now) {
             return;
         }
+        // What a connection has to say may be to send something more.
+        while !self.dirty.is_empty() {
+            let is_done = self.transmit_all(now);
+            while let Some(place) = self.unsettled.pop() {
+                self.contain(place, |this| this.settle(now, place));
+            }
+            if !is_done {
+                return;
+            }
+        }
+    }
+
+    /// False where the socket is full.
+    fn transmit_all(&mut self, now: Instant) -> bool {
         while let Some(place) = self.dirty.pop_front() {
             let mut is_done = true;
             self.contain(place, |this| {
                 is_done = this.transmit(now, place);
-                if is_done {
-                    if let Some(Some(link)) = this.links.get_mut(place) {
-                        link.is_dirty = false;
-                    }
-                    this.settle(now, place);
+                if is_done && let Some(Some(link)) = this.links.get_mut(place) {
+                    link.is_dirty = false;
                 }
             });
+            self.unsettled.push(place);
             if !is_done {
                 self.dirty.push_front(place);
-                return;
+                return false;
             }
         }
+        true
     }
 
     /// True where [`Self::poll_event`] has something.
@@ -550,8 +567,12 @@ impl Transport {
             link.receive_datagrams(now, &mut self.events);
         }
         link.watch(now, &mut self.events);
+        let waits_for_flush = link.is_up();
         self.mark(place);
-        self.settle(now, place);
+        // The rest can wait until what this packet set off has been sent.
+        if !waits_for_flush {
+            self.settle(now, place);
+        }
     }
 
     /// Runs what concerns one connection. Should it panic, which a bug in the
@@ -685,17 +706,23 @@ impl Transport {
         };
         let was_handshaking = link.is_handshaking();
         let mut drained = false;
+        let mut has_news = false;
         loop {
             let mut idle = true;
             while let Some(event) = link.conn.poll_endpoint_events() {
                 idle = false;
                 drained |= event.is_drained();
                 if let Some(event) = self.endpoint.handle_event(handle, event) {
+                    has_news = true;
                     link.conn.handle_event(event);
                 }
             }
             while let Some(event) = link.conn.poll() {
                 idle = false;
+                has_news |= !matches!(
+                    event,
+                    QuicEvent::DatagramReceived | QuicEvent::DatagramsUnblocked
+                );
                 let verifier = self.client.as_ref().map(|client| &*client.verifier);
                 link.handle_quic_event(now, event, verifier, &mut self.events);
             }
@@ -714,6 +741,9 @@ impl Transport {
         } else {
             let deadline = link.deadline();
             self.timers.arm(place, &mut link.armed, deadline);
+            if has_news {
+                self.mark(place);
+            }
         }
     }
 

@@ -109,7 +109,9 @@ fn turns(reactor: &mut Reactor, transport: &mut Transport, app: &mut impl App) -
             app.wakeup(&mut cx);
         }
         app.before_flush(&mut cx);
-        cx.transport.flush(now);
+        // Later than `now` by this turn's work, which timing marks would count
+        // as the path's.
+        cx.transport.flush(reactor.now());
         if let Some(old) = transport.take_left_behind() {
             reactor.deregister(&old)?;
             reactor.register(&*transport, TRANSPORT, interest)?;

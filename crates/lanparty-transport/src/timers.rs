@@ -1,10 +1,14 @@
 //! When which connection next needs attention.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// At most one entry for each connection. An entry may be early, never late:
-/// moving it for every packet would cost more than a spurious look.
+/// So much earlier than its connection wants it an entry may be: moving it for
+/// every packet would cost more than looking in vain, and looking in vain
+/// costs a wakeup.
+const EARLY: Duration = Duration::from_millis(1);
+
+/// At most one entry for each connection, never late.
 #[derive(Debug, Default)]
 pub(crate) struct Timers(BTreeSet<(Instant, usize)>);
 
@@ -22,7 +26,7 @@ impl Timers {
     ) {
         let Some(deadline) = deadline else { return };
         match *armed {
-            Some(at) if at <= deadline => {}
+            Some(at) if at <= deadline && deadline.duration_since(at) <= EARLY => {}
             old => {
                 if let Some(at) = old {
                     self.0.remove(&(at, place));

@@ -20,9 +20,9 @@ impl<T: AsFd> Source for T {}
 
 /// Ready descriptors taken in one turn.
 const BATCH: usize = 64;
-/// Deadlines nearer than this are worth a timerfd; later ones may be late by
-/// epoll's millisecond.
-const PRECISE: Duration = Duration::from_millis(20);
+/// Deadlines nearer than this, such as a pacer's, are worth a timerfd; later
+/// ones, such as QUIC's, may be late by epoll's millisecond.
+const PRECISE: Duration = Duration::from_millis(2);
 const TIMER: u64 = u64::MAX;
 
 #[derive(Debug)]
