@@ -27,10 +27,8 @@ const SHRUNK: f64 = 0.75;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Finding {
     Nothing,
-    /// A queue stands that does not answer to us, since then.
-    NotOurs {
-        since: Instant,
-    },
+    /// A queue stands that does not answer to us.
+    NotOurs,
 }
 
 /// Part of a cut that arrived nevertheless: 1 alone, our share of the
@@ -89,7 +87,7 @@ impl Suspicion {
                 let since = *self.since.get_or_insert(now);
                 if now.saturating_duration_since(since) >= PATIENCE.max(3 * rtt) {
                     self.since = None;
-                    return Finding::NotOurs { since };
+                    return Finding::NotOurs;
                 }
             }
             Some(_) => self.since = None,
@@ -105,6 +103,8 @@ pub(crate) const TEST_RATE: f64 = 0.6;
 const TESTS_TO_LEAVE: u32 = 3;
 /// A test costs 40 % for about two round trips.
 const TEST_EVERY: Duration = Duration::from_millis(1_000);
+/// Soon: what seemed a rival's queue may be a longer way.
+const FIRST_TEST: Duration = Duration::from_millis(200);
 /// Part of a cut that arrives where (almost) all of the bottleneck is ours.
 const ALONE: f64 = 0.75;
 
@@ -120,7 +120,7 @@ pub(crate) struct DrainTest {
 impl DrainTest {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
-            next: now + TEST_EVERY,
+            next: now + FIRST_TEST,
             running: None,
             alone: 0,
         }

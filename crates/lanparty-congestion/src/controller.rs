@@ -87,6 +87,8 @@ pub struct Controller {
     /// What arrived when we last asked for all of it; growth is a guess above.
     proven: f64,
     is_measured: bool,
+    /// When start-up began, the first or another.
+    began: Instant,
     rate: f64,
     window: f64,
     rtt: Option<Rtt>,
@@ -117,6 +119,7 @@ impl Controller {
             capacity: 0.0,
             proven: 0.0,
             is_measured: false,
+            began: now,
             rate: 0.0,
             window: config.initial_window as f64,
             rtt: None,
@@ -172,7 +175,7 @@ impl Controller {
         if let Some((cubic, _)) = &mut self.rival {
             cubic.on_lost(now, sent_at, persistent);
         }
-        if persistent {
+        if persistent && sent_at >= self.began {
             self.begin_again(now);
         }
         self.set_rate(now);
@@ -283,8 +286,8 @@ impl Controller {
         let reference = self.capacity.min(self.proven);
         let finding = self.suspicion.judge(now, &interval, reference, high, rtt);
         let is_above = interval.queue_min > 1.25 * target + 0.0005 && interval.blocked > 0.5;
-        if let Finding::NotOurs { since } = finding {
-            self.answer_rival(now, since);
+        if finding == Finding::NotOurs {
+            self.compete(now);
             return;
         }
         if let Some(before) = self.suspicion.judge_slowly(now, is_above, self.capacity) {
@@ -393,15 +396,6 @@ impl Controller {
         }
     }
 
-    fn answer_rival(&mut self, now: Instant, since: Instant) {
-        // A rival's queue moves; a longer way does not.
-        if self.delay.queue_range(since) < 0.001 + 2.0 * self.delay.noise() {
-            self.delay.rebase(since);
-            return;
-        }
-        self.compete(now);
-    }
-
     fn compete(&mut self, now: Instant) {
         self.suspicion.clear();
         let window = (self.capacity * self.delay.latest_rtt()).max(4.0 * self.packet);
@@ -421,12 +415,21 @@ impl Controller {
             self.enter_steady(now);
             return;
         };
-        if let Some((_, _, before)) = test.finished(newest) {
+        if let Some((from, to, before)) = test.finished(newest) {
             // The last span of the test, heard of by now.
             let part = self
                 .delay
                 .interval(0.025)
                 .and_then(|interval| part_of_cut(&interval, before));
+            // A rival's queue moves when we send less; a longer way does not.
+            let range = self.delay.queue_range(from, to);
+            if part.is_some_and(|part| part < 0.1) && range < 0.001 + 2.0 * self.delay.noise() {
+                self.delay.rebase(from);
+                self.capacity = before;
+                self.proven = before;
+                self.enter_steady(now);
+                return;
+            }
             let drained = self.queue.unwrap_or(0.0) < 2.0 * target;
             if test.end(now, part, drained) {
                 self.capacity = before;
@@ -457,7 +460,10 @@ impl Controller {
         self.suspicion.clear();
         self.loss.forget(now);
         self.delay.forget();
-        self.capacity = (self.capacity / 4.0).max(LEAST_RATE);
+        let rtt = self.delay.latest_rtt().max(MIN_ROUND);
+        let first = (LEAST_WINDOW * self.packet / rtt).min(FIRST_RATE);
+        self.capacity = (self.capacity / 4.0).max(first);
+        self.began = now;
         self.proven = self.capacity;
         self.is_measured = false;
         self.draining_until = None;
@@ -471,7 +477,10 @@ impl Controller {
             return;
         };
         let rtt = seconds(self.delay.latest_rtt());
-        let judgement = self.loss.judge(now, rtt, self.packet, interval.sent);
+        let is_doubling = self.mode == Mode::Startup;
+        let judgement = self
+            .loss
+            .judge(now, rtt, self.packet, interval.sent, is_doubling);
         match judgement {
             Judgement::Nothing | Judgement::Random => {}
             Judgement::Test { rate } => {
@@ -526,7 +535,7 @@ impl Controller {
             .queue_ahead(now, window, self.capacity, &self.history)
             .unwrap_or(0.0)
             .max(0.0);
-        let most = if self.loss.ceiling(now).is_some() {
+        let most = if self.loss.ceiling(now).is_some() || self.empty_since.is_some() {
             1.0
         } else {
             MOST_GAIN

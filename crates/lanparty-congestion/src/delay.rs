@@ -201,16 +201,16 @@ impl Delay {
             .reduce(f64::min)
     }
 
-    /// Range of the queues heard of since then.
-    pub(crate) fn queue_range(&self, since: Instant) -> f64 {
-        let heard = self
+    /// Range of the queues that were met between these moments.
+    pub(crate) fn queue_range(&self, from: Instant, to: Instant) -> f64 {
+        let met = self
             .samples
             .iter()
-            .filter(|sample| sample.heard_at >= since);
-        let (low, high) = heard.fold((f64::INFINITY, 0.0_f64), |(low, high), sample| {
+            .filter(|sample| (from..=to).contains(&sample.sent_at));
+        let (low, high) = met.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), sample| {
             (low.min(sample.delay), high.max(sample.delay))
         });
-        if low.is_finite() { high - low } else { 0.0 }
+        (high - low).max(0.0)
     }
 
     /// The queue that a packet sent now will meet: what was measured, plus

@@ -13,6 +13,8 @@ const SUSPICIOUS: f64 = 0.02;
 const WINDOWS: u32 = 2;
 /// One lost packet of fewer would be above [`SUSPICIOUS`] by itself.
 const MIN_PACKETS: f64 = 100.0;
+/// While the rate doubles one window of this is enough.
+const HEAVY: f64 = 0.15;
 const MIN_SPAN: Duration = Duration::from_millis(50);
 /// Sent in a test, of what arrived before.
 pub(crate) const TEST_RATE: f64 = 0.85;
@@ -108,6 +110,7 @@ impl LossJudge {
         rtt: Duration,
         packet: f64,
         sent: f64,
+        is_doubling: bool,
     ) -> Judgement {
         let total = self.acked + self.lost;
         let span = now.saturating_duration_since(self.began);
@@ -143,7 +146,8 @@ impl LossJudge {
                     self.ceiling = Some((passed, now + HOLD));
                     return Judgement::Policed { rate: passed };
                 }
-                if suspicious + 1 < WINDOWS {
+                let is_enough = suspicious + 1 >= WINDOWS || (is_doubling && loss > HEAVY);
+                if !is_enough {
                     self.phase = Phase::Watching {
                         suspicious: suspicious + 1,
                     };
