@@ -6,7 +6,7 @@ use anyhow::Result;
 use lanparty_lab::{packages, sandbox};
 
 use crate::cargo::{self, Tool};
-use crate::windows;
+use crate::{bench, windows};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -74,6 +74,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     step("tests");
     NEXTEST.run(&["run", "--workspace", "--no-fail-fast"])?;
+    step("speed, against OpenVPN and without a seal");
+    bench::gate::run()?;
     println!("everything passed");
     Ok(ExitCode::SUCCESS)
 }

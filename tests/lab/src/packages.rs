@@ -52,9 +52,12 @@ pub const BENCH: &[Needed] = &[
     needed("openssl", "openssl"),
 ];
 
-/// What it compares with, and can do without.
+/// What the test command compares with.
+pub const OPENVPN: &[Needed] = &[needed("openvpn", "openvpn")];
+
+/// What the bench compares with, and can do without.
 pub const RIVALS: &[Needed] = &[
-    needed("openvpn", "openvpn"),
+    OPENVPN[0],
     needed("vpnserver", "softether-vpnserver"),
     needed("vpnclient", "softether-vpnclient"),
     needed("vpncmd", "softether-vpncmd"),

@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use lanparty_lab::flow::Flow;
 use lanparty_lab::pings::Pings;
 use lanparty_lab::tunnel::{Kind, Tunnel};
 use lanparty_lab::{iperf, traffic};
@@ -33,10 +34,8 @@ const LOSS: [Named; 2] = [
 /// Of the pings at rest: enough for a p99 that is not one ping's.
 const IDLE: usize = 300;
 const IDLE_INTERVAL: Duration = Duration::from_millis(10);
-/// A game's pace; ping's own payload makes 64 bytes of ICMP.
-const INTERVAL: Duration = Duration::from_millis(15);
-/// Of the pings under load.
-const LOADED: usize = 200;
+/// Of the flow under load: 200 datagrams.
+const LOADED: Duration = Duration::from_secs(3);
 /// Until TCP has found its speed.
 const WARM_UP: Duration = Duration::from_secs(1);
 
@@ -52,10 +51,10 @@ fn figures(tunnel: &Tunnel) -> Result<Figures> {
     traffic::ping(player, host_address.into(), 10)?;
     let idle = Pings::run(player, host_address.into(), IDLE_INTERVAL, IDLE)?;
     let mut figures = Figures::from([
-        (IDLE_P50, milliseconds(&idle, 50)),
-        ("idle_p99_ms", milliseconds(&idle, 99)),
+        (IDLE_P50, milliseconds(idle.percentile(50))),
+        ("idle_p99_ms", milliseconds(idle.percentile(99))),
     ]);
-    let load = WARM_UP + INTERVAL * u32::try_from(LOADED)? + Duration::from_secs(1);
+    let load = WARM_UP + LOADED + Duration::from_secs(1);
     for (keys, from, to, address) in [
         (
             ["up_p50_ms", "up_p99_ms", "up_loss_percent"],
@@ -70,23 +69,23 @@ fn figures(tunnel: &Tunnel) -> Result<Figures> {
             player_address,
         ),
     ] {
-        let pings = thread::scope(|scope| {
+        let flow = thread::scope(|scope| {
             let bulk = scope.spawn(|| iperf::tcp(from, to, address, load));
             thread::sleep(WARM_UP);
-            let pings = Pings::run(player, host_address.into(), INTERVAL, LOADED);
+            let flow = Flow::run(player, host, host_address, LOADED);
             bulk.join().ok().context("the load's thread panicked")??;
-            pings
+            flow
         })?;
         let [p50, p99, loss] = keys;
-        figures.insert(p50, milliseconds(&pings, 50));
-        figures.insert(p99, milliseconds(&pings, 99));
-        figures.insert(loss, pings.loss() * 100.0);
+        figures.insert(p50, milliseconds(flow.round(50)));
+        figures.insert(p99, milliseconds(flow.round(99)));
+        figures.insert(loss, flow.loss() * 100.0);
     }
     Ok(figures)
 }
 
-fn milliseconds(pings: &Pings, percent: usize) -> f64 {
-    pings.percentile(percent).as_secs_f64() * 1e3
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
 }
 
 impl Report {

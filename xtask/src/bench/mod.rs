@@ -5,6 +5,7 @@
 
 mod comparison;
 mod flood;
+pub(crate) mod gate;
 mod goals;
 mod hostile;
 mod latency;
@@ -59,6 +60,9 @@ pub(crate) struct Arguments {
     /// and measure nothing
     #[arg(long, requires = "out")]
     record: bool,
+    /// Only whether speed was lost, as the test command asks it
+    #[arg(long)]
+    gate: bool,
     #[arg(skip)]
     progress: Progress,
 }
@@ -78,7 +82,16 @@ impl Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if sandbox::entered() {
-        return inside(arguments);
+        return if arguments.gate {
+            gate::inside()
+        } else {
+            inside(arguments)
+        };
+    }
+    if arguments.gate {
+        cargo::build_programs()?;
+        gate::run()?;
+        return Ok(ExitCode::SUCCESS);
     }
     if arguments.record {
         let directory = arguments.out.as_ref().context("--record needs --out")?;

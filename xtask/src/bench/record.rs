@@ -29,6 +29,8 @@ const CAVEATS: &str = "\
 - The lines have no delay and lose nothing unless a table says otherwise.
 - VXLAN encrypts nothing: it shows what the kernel's own path carries, not a
   rival. It has no programs whose CPU time could be counted.
+- Datagrams in a VXLAN are moved one by one by the sender's own core, so that
+  its rates of UDP are the sender's limit, and no ceiling.
 - A rate of UDP is the highest at which under 0.5 % was lost in a short run; a
   longer run would find a lower one, for every tunnel.
 ";

@@ -40,7 +40,8 @@ text { fill: #e6edf3; }
 .faint { fill: #9198a1; }
 .paper { fill: #0d1117; }
 .grid { stroke: #30363d; }
-.c0 { fill: #2f95d8; } .line.c0 { stroke: #2f95d8; }
+.c0 { fill: #2482c4; } .line.c0 { stroke: #2482c4; }
+.c1 { fill: #8fd0f5; } .line.c1 { stroke: #8fd0f5; }
 .c3 { fill: #ec7a2d; } .line.c3 { stroke: #ec7a2d; }
 .c5 { fill: #1fbf91; } .line.c5 { stroke: #1fbf91; }
 }

@@ -13,13 +13,14 @@ use super::comparison::{self, Comparison, Figures, Named};
 use super::parts::Measured;
 use super::plot::{self, Plot};
 
-const UP: &str = "tcp_up_mbit_s";
+pub(super) const UP: &str = "tcp_up_mbit_s";
+pub(super) const DOWN: &str = "tcp_down_mbit_s";
 const SMALL: &str = "udp_160_per_s";
-const CPU: &str = "cpu_s_per_gb";
+pub(super) const CPU: &str = "cpu_s_per_gb";
 
 const TCP: [Named; 6] = [
     (UP, "TCP, player to LAN, Mbit/s"),
-    ("tcp_down_mbit_s", "TCP, LAN to player, Mbit/s"),
+    (DOWN, "TCP, LAN to player, Mbit/s"),
     ("tcp_across_mbit_s", "TCP, player to player, Mbit/s"),
     ("tcp4_up_mbit_s", "4 x TCP, player to LAN, Mbit/s"),
     ("tcp4_down_mbit_s", "4 x TCP, LAN to player, Mbit/s"),
@@ -91,7 +92,7 @@ pub(super) fn speed(tunnel: &Tunnel, time: Duration) -> Result<Figures> {
     let after = tunnel.cpu_time()?;
     let mut figures = Figures::from([
         (UP, up.bits_per_second / 1e6),
-        ("tcp_down_mbit_s", down.bits_per_second / 1e6),
+        (DOWN, down.bits_per_second / 1e6),
     ]);
     if let Some((before, after)) = before.zip(after) {
         let gigabytes = (up.bytes + down.bytes) / 1e9;

@@ -32,6 +32,16 @@ impl Scale {
         }
     }
 
+    /// The same up to the next round value, so that no line ends above all
+    /// marks.
+    pub(super) fn rounded_up(mut self) -> Self {
+        if !self.logarithmic {
+            let step = self.step();
+            self.high = (self.high / step).ceil() * step;
+        }
+        self
+    }
+
     pub(super) fn pixel(&self, value: f64) -> f64 {
         let share = if self.logarithmic {
             (value.max(self.low) / self.low).ln() / (self.high / self.low).ln()
@@ -46,15 +56,20 @@ impl Scale {
         if self.logarithmic {
             return self.logarithmic_ticks();
         }
+        let step = self.step();
+        (0..=10)
+            .map(|at| step * f64::from(at))
+            .take_while(|tick| *tick <= self.high * 1.001)
+            .collect()
+    }
+
+    /// Of a linear scale.
+    fn step(&self) -> f64 {
         let rough = (self.high - self.low) / 5.0;
         let magnitude = 10_f64.powf(rough.log10().floor());
         let round = [1.0, 2.0, 5.0, 10.0].map(|step| step * magnitude);
         let step = round.into_iter().find(|step| *step >= rough);
-        let step = step.unwrap_or(rough);
-        (0..=10)
-            .map(|at| step * f64::from(at))
-            .take_while(|tick| *tick <= self.high)
-            .collect()
+        step.unwrap_or(rough)
     }
 
     fn logarithmic_ticks(&self) -> Vec<f64> {
@@ -97,6 +112,13 @@ mod tests {
             scale(true, &[1.0, 50.0]).ticks(),
             [1.0, 2.0, 5.0, 10.0, 20.0, 50.0]
         );
+    }
+
+    #[test]
+    fn a_rounded_scale_ends_at_a_mark() {
+        let scale = scale(false, &[3.0, 47.0]).rounded_up();
+        assert_eq!(scale.ticks().last(), Some(&50.0));
+        assert!(scale.pixel(50.0).abs() < 1e-9);
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(super) fn draw_grouped(sheet: &mut Sheet, bars: &Bars) {
 
 pub(super) fn draw_stacked(sheet: &mut Sheet, bars: &Bars) {
     unit(sheet, bars.unit);
-    sheet.y += 8.0;
+    sheet.y += 4.0;
     sheet.legend(&bars.series);
     let names: Vec<String> = bars.groups.iter().map(|group| group.name.clone()).collect();
     let left = MARGIN + widest(&names) + 10.0;
@@ -59,6 +59,7 @@ pub(super) fn draw_stacked(sheet: &mut Sheet, bars: &Bars) {
 
 fn unit(sheet: &mut Sheet, unit: &str) {
     sheet.text(MARGIN, sheet.y, "faint", "start", unit);
+    sheet.y += 6.0;
 }
 
 fn widest(names: &[String]) -> f64 {

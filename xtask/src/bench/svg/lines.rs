@@ -18,11 +18,11 @@ pub(super) fn draw(sheet: &mut Sheet, x: Axis, y: Axis, lines: &[Line]) {
     sheet.legend(&names);
     sheet.y += LINE - 8.0;
     sheet.text(MARGIN, sheet.y, "faint", "start", y.label);
-    sheet.y += LINE - 8.0;
+    sheet.y += LINE - 3.0;
     let (top, bottom) = (sheet.y, sheet.y + HEIGHT);
     let points = || lines.iter().flat_map(|line| line.points.iter().copied());
     let across = Scale::new(x, points().map(|(x, _)| x), LEFT, WIDTH - MARGIN - 10.0);
-    let up = Scale::new(y, points().map(|(_, y)| y), bottom, top);
+    let up = Scale::new(y, points().map(|(_, y)| y), bottom, top).rounded_up();
     for tick in up.ticks() {
         let at = up.pixel(tick);
         grid(sheet, (LEFT, at), (WIDTH - MARGIN, at));
