@@ -22,6 +22,16 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// of ours to agree on what an empty queue is.
 const SLOW_PATIENCE: Duration = Duration::from_secs(3);
 const SHRUNK: f64 = 0.75;
+/// Shortly after a rival was answered it is likely to be still there.
+const SLOW_PATIENCE_AGAIN: Duration = Duration::from_millis(600);
+const SHRUNK_AGAIN: f64 = 0.9;
+const REMEMBERED: Duration = Duration::from_secs(10);
+/// A part that shrinks by [`EBB`] in each of [`EBBS`] such spans, while a queue
+/// stands, ebbs to a rival whose queue we took for the path. A link that got
+/// slower does so once.
+const EBB_SPAN: Duration = Duration::from_millis(1_500);
+const EBB: f64 = 0.88;
+const EBBS: u32 = 2;
 
 /// What a cut showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,29 +54,74 @@ pub(crate) struct Suspicion {
     since: Option<Instant>,
     /// Since when there is more than the target, and the capacity then.
     above: Option<(Instant, f64)>,
+    ebb: Option<Ebb>,
+    /// When we last competed.
+    last_rival: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Ebb {
+    since: Instant,
+    capacity: f64,
+    /// Before all spans that shrank.
+    first: f64,
+    spans: u32,
 }
 
 impl Suspicion {
+    /// We compete, or the rival is gone.
+    pub(crate) const fn answered(&mut self, now: Instant) {
+        self.clear();
+        self.last_rival = Some(now);
+    }
+
     pub(crate) const fn clear(&mut self) {
         self.since = None;
         self.above = None;
+        self.ebb = None;
     }
 
-    /// Judges the slow way, by the latest queue.
-    pub(crate) fn judge_slowly(
-        &mut self,
-        now: Instant,
-        is_above: bool,
-        capacity: f64,
-    ) -> Option<f64> {
-        if !is_above {
-            self.above = None;
+    /// Judges the slow ways: the capacity before the rival, where there is one.
+    /// `over` is the queue as a multiple of the target.
+    pub(crate) fn judge_slowly(&mut self, now: Instant, over: f64, capacity: f64) -> Option<f64> {
+        let is_known = self
+            .last_rival
+            .is_some_and(|last| now.saturating_duration_since(last) < REMEMBERED);
+        let (patience, shrunk, bound) = if is_known {
+            (SLOW_PATIENCE_AGAIN, SHRUNK_AGAIN, 1.1)
+        } else {
+            (SLOW_PATIENCE, SHRUNK, 1.5)
+        };
+        self.ebbing(now, capacity).or_else(|| {
+            if over < bound {
+                self.above = None;
+                return None;
+            }
+            let (since, before) = *self.above.get_or_insert((now, capacity));
+            let is_long = now.saturating_duration_since(since) >= patience;
+            (is_long && capacity < shrunk * before).then_some(before)
+        })
+    }
+
+    fn ebbing(&mut self, now: Instant, capacity: f64) -> Option<f64> {
+        let ebb = self.ebb.get_or_insert(Ebb {
+            since: now,
+            capacity,
+            first: capacity,
+            spans: 0,
+        });
+        if now.saturating_duration_since(ebb.since) < EBB_SPAN {
             return None;
         }
-        let (since, before) = *self.above.get_or_insert((now, capacity));
-        let is_rival =
-            now.saturating_duration_since(since) >= SLOW_PATIENCE && capacity < SHRUNK * before;
-        is_rival.then_some(before)
+        if capacity < EBB * ebb.capacity {
+            ebb.spans += 1;
+        } else {
+            ebb.spans = 0;
+            ebb.first = capacity;
+        }
+        ebb.since = now;
+        ebb.capacity = capacity;
+        (ebb.spans >= EBBS).then_some(ebb.first)
     }
 
     /// Judges one interval with a queue above `high` seconds.
@@ -99,10 +154,13 @@ impl Suspicion {
 
 /// While competing: how much less is sent in a test.
 pub(crate) const TEST_RATE: f64 = 0.6;
-/// Three, so that a loss of the rival at that moment decides nothing.
-const TESTS_TO_LEAVE: u32 = 3;
+/// Points to leave at: two for a cut of which all arrived, one for a queue that
+/// was gone before it told. A loss of the rival at that moment decides nothing.
+const POINTS_TO_LEAVE: u32 = 5;
 /// A test costs 40 % for about two round trips.
 const TEST_EVERY: Duration = Duration::from_millis(1_000);
+/// The rival may have lost something just then: look again.
+const TEST_AGAIN: Duration = Duration::from_millis(300);
 /// Soon: what seemed a rival's queue may be a longer way.
 const FIRST_TEST: Duration = Duration::from_millis(200);
 /// Part of a cut that arrives where (almost) all of the bottleneck is ours.
@@ -149,13 +207,13 @@ impl DrainTest {
     /// Takes the outcome; true where the rival is gone.
     pub(crate) fn end(&mut self, now: Instant, part: Option<f64>, drained: bool) -> bool {
         self.running = None;
-        if drained || part.is_some_and(|part| part > ALONE) {
-            self.alone += 1;
-            self.next = now + TEST_EVERY / 4;
-        } else {
-            self.alone = 0;
-            self.next = now + TEST_EVERY;
-        }
-        self.alone >= TESTS_TO_LEAVE
+        let points = match part {
+            Some(part) if part > ALONE => 2,
+            _ if drained => 1,
+            _ => 0,
+        };
+        self.alone = if points == 0 { 0 } else { self.alone + points };
+        self.next = now + if points == 0 { TEST_EVERY } else { TEST_AGAIN };
+        self.alone >= POINTS_TO_LEAVE
     }
 }

@@ -37,8 +37,11 @@ const NEAR: f64 = 0.020;
 /// Bytes a second to begin with at most: a short round trip says nothing of
 /// the rate, and 16 Mbit/s overrun 10 for one round trip only.
 const FIRST_RATE: f64 = 2_000_000.0;
-/// Two marks.
+/// Two marks; three where the round trip is short, for a stall of some
+/// milliseconds is then no queue and waiting costs little.
 const STARTUP_LATELY: f64 = 0.006;
+const STARTUP_LATELY_NEAR: f64 = 0.011;
+const STALL: f64 = 0.005;
 /// Growth a round trip while no queue stands, and after several of them.
 const GROWTH: f64 = 1.05;
 const FAST_GROWTH: f64 = 1.25;
@@ -246,7 +249,7 @@ impl Controller {
         if interval.blocked < 0.5 {
             return;
         }
-        let queue = self.delay.queue_lately(now, STARTUP_LATELY).unwrap_or(0.0);
+        let queue = self.first_queue(now);
         if queue > self.target() + 0.001 + 2.0 * self.delay.noise() {
             self.capacity = interval.arrived;
             self.proven = interval.arrived;
@@ -269,13 +272,14 @@ impl Controller {
         };
         let target = self.target();
         let threshold = (0.3 * target).max(NO_QUEUE) + self.delay.noise();
-        let latest = self.delay.queue_lately(now, STARTUP_LATELY).unwrap_or(0.0);
+        let latest = self.first_queue(now);
         if interval.queue_min > threshold {
             self.empty_since = None;
             self.follow(&interval);
         } else if latest > threshold {
             self.end_growth(now);
         } else if interval.blocked > 0.5 {
+            self.suspicion.clear();
             let since = *self.empty_since.get_or_insert(now);
             self.grow(now, since, &interval, elapsed);
         } else {
@@ -285,12 +289,17 @@ impl Controller {
         let rtt = seconds(self.delay.latest_rtt());
         let reference = self.capacity.min(self.proven);
         let finding = self.suspicion.judge(now, &interval, reference, high, rtt);
-        let is_above = interval.queue_min > 1.25 * target + 0.0005 && interval.blocked > 0.5;
+        let over = if interval.blocked > 0.5 {
+            interval.queue_min / target
+        } else {
+            0.0
+        };
         if finding == Finding::NotOurs {
             self.compete(now);
             return;
         }
-        if let Some(before) = self.suspicion.judge_slowly(now, is_above, self.capacity) {
+        let slow = self.suspicion.judge_slowly(now, over, self.capacity);
+        if let Some(before) = slow {
             self.capacity = before;
             self.compete(now);
             return;
@@ -328,6 +337,16 @@ impl Controller {
             self.capacity = self.capacity.min(interval.arrived);
             self.proven = self.capacity;
         }
+    }
+
+    /// The queue as soon as it can be told from a stall.
+    fn first_queue(&self, now: Instant) -> f64 {
+        let window = if self.delay.latest_rtt() < STALL {
+            STARTUP_LATELY_NEAR
+        } else {
+            STARTUP_LATELY
+        };
+        self.delay.queue_lately(now, window).unwrap_or(0.0)
     }
 
     fn rounds_since(&self, now: Instant, since: Instant) -> f64 {
@@ -397,7 +416,7 @@ impl Controller {
     }
 
     fn compete(&mut self, now: Instant) {
-        self.suspicion.clear();
+        self.suspicion.answered(now);
         let window = (self.capacity * self.delay.latest_rtt()).max(4.0 * self.packet);
         let cubic = Cubic::resumed(self.packet as u16, window as u64);
         self.rival = Some((cubic, DrainTest::new(now)));
@@ -446,8 +465,9 @@ impl Controller {
 
     fn enter_steady(&mut self, now: Instant) {
         self.mode = Mode::Steady;
-        self.rival = None;
-        self.suspicion.clear();
+        if self.rival.take().is_some() {
+            self.suspicion.answered(now);
+        }
         self.empty_since = None;
         self.draining_until = None;
         self.delay.empty_at = now;
