@@ -40,9 +40,10 @@ impl Default for QueueLimits {
     }
 }
 
-/// On a slow line a few frames are more than [`QueueLimits::delay`]: sixteen
-/// of them, so that a burst of discovery is not lost.
-const MIN_QUANTA: usize = 16;
+/// However slow the line is said to be: its rate is a guess while a connection
+/// is young, and an inner TCP that loses its first windows to a low guess
+/// grows slowly for seconds. 100 ms at 10 Mbit/s.
+const MIN_BYTES: usize = 128 * 1024;
 
 impl QueueLimits {
     /// The bound for a line that sends `rate` bytes a second.
@@ -52,9 +53,7 @@ impl QueueLimits {
         };
         let by_time = u128::from(rate) * self.delay.as_nanos() / NANOS;
         let by_time = usize::try_from(by_time).unwrap_or(usize::MAX);
-        by_time
-            .max(MIN_QUANTA.saturating_mul(self.quantum))
-            .min(self.bytes)
+        by_time.max(MIN_BYTES).min(self.bytes)
     }
 
     /// CoDel's target there: at least two frames, or the line would run empty

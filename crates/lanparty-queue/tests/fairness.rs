@@ -422,10 +422,10 @@ fn what_waits_for_a_slow_line_is_bounded_by_time() {
         }
         queue.bytes()
     };
-    let rates = [Some(125_000_000), None, Some(1_250_000), Some(10_000)];
+    let rates = [Some(125_000_000), None, Some(2_500_000), Some(10_000)];
     let held = rates.map(&mut fill);
     let all = QueueLimits::default().bytes;
-    let bounds = [all, all, 125_000, 16 * 1_514];
+    let bounds = [all, all, 250_000, 128 * 1_024];
     for (held, bound) in held.into_iter().zip(bounds) {
         assert!((bound - 1_450..=bound).contains(&held), "{held} of {bound}");
     }

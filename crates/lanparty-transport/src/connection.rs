@@ -293,7 +293,7 @@ impl Link {
                     return;
                 };
                 let room = self.pace.room(now, &self.conn);
-                self.outgoing.set_rate(self.pace.rate());
+                self.outgoing.set_rate(self.pace.found_rate());
                 let room = match self.turn.allowance(now, has_written) {
                     Allowance::Nothing => 0,
                     Allowance::One => room.min(1),

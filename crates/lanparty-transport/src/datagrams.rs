@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use lanparty_obs::DropReason;
 use lanparty_obs::drops::DropCounts;
 use lanparty_proto::timing::is_timing;
@@ -26,11 +26,14 @@ const MAX_TIMING: usize = 4;
 /// Datagrams queued behind this many bytes are copied out of the receive
 /// buffer, since a slice of a few bytes keeps a slab of 256 KB alive.
 const COPY_ABOVE: usize = 64 * 1024;
+/// Copies are cut from buffers of this size: one allocation for forty of them.
+const COPIES_LEN: usize = 64 * 1024;
 /// `send_buffer_space()` of an empty buffer.
 const EMPTY_SPACE: usize = DATAGRAM_SEND_BUFFER - size_of::<Datagram>();
 
 pub(crate) struct Outgoing {
     queue: FairQueue<Bytes>,
+    copies: BytesMut,
     /// Taken from the queue, next to be pushed: pieces of a split datagram.
     ready: VecDeque<Bytes>,
     pieces: Vec<Bytes>,
@@ -56,6 +59,7 @@ impl Outgoing {
     pub(crate) fn new(limits: QueueLimits) -> Self {
         Self {
             queue: FairQueue::new(limits),
+            copies: BytesMut::new(),
             ready: VecDeque::new(),
             pieces: Vec::new(),
             pushed: 0,
@@ -72,11 +76,20 @@ impl Outgoing {
 
     pub(crate) fn push(&mut self, now: Instant, key: FlowKey, bytes: Bytes) {
         let bytes = if self.queue.bytes() > COPY_ABOVE {
-            Bytes::copy_from_slice(&bytes)
+            if self.copies.capacity() < bytes.len() {
+                self.copies.reserve(COPIES_LEN.max(bytes.len()));
+            }
+            self.copies.extend_from_slice(&bytes);
+            self.copies.split().freeze()
         } else {
             bytes
         };
         self.queue.push(now, key, bytes.len(), bytes);
+    }
+
+    /// Tells what the path carries a second, which bounds what may wait.
+    pub(crate) fn set_rate(&mut self, bytes_per_second: Option<u64>) {
+        self.queue.set_rate(bytes_per_second);
     }
 
     /// Moves datagrams from the queue into quinn, just in time, until it holds

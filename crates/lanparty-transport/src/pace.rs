@@ -11,7 +11,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use lanparty_congestion::{Pacer, Snapshot};
+use lanparty_congestion::{Mode, Pacer, Snapshot};
 use quinn_proto::Connection;
 
 use crate::congestion::Regulator;
@@ -110,6 +110,13 @@ impl Pace {
 
     pub(crate) const fn rate(&self) -> Option<u64> {
         self.rate
+    }
+
+    /// The rate, once it is the path's. While a connection is young it is a
+    /// guess far below that, and no measure of what may wait.
+    pub(crate) fn found_rate(&self) -> Option<u64> {
+        let is_found = |snapshot: Snapshot| snapshot.mode != Mode::Startup;
+        self.rate.filter(|_| self.snapshot().is_some_and(is_found))
     }
 
     pub(crate) fn on_one_way_delay(&self, now: Instant, sent_at: Instant, relative_us: i64) {

@@ -143,7 +143,7 @@ fn i9_many_or_gentle_inner_flows_obey_too() {
 
 #[test]
 fn i9_what_does_not_obey_is_held_by_its_bytes_and_a_game_notices_nothing() {
-    let bound = QueueLimits::default().delay + Duration::from_millis(2);
+    let bound = QueueLimits::default().delay + Duration::from_millis(10);
     for megabits in LINES {
         for rtt in [20, 80] {
             let senders = vec![tcp(Temper::Fixed(600), rtt)];
