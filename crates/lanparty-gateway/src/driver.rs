@@ -419,6 +419,9 @@ impl Gateway {
 
     fn readings(&mut self, cx: &mut Context<'_>) -> Readings {
         let stats = self.conn.and_then(|conn| cx.transport.stats(conn));
+        // A question to the kernel, and nobody else asks.
+        self.drops
+            .add_n(DropReason::LanOverflow, self.lan.overflowed());
         let mut drops = self.drops.clone();
         if let Some(stats) = &stats {
             drops.merge(&stats.drops);
@@ -440,6 +443,8 @@ impl Gateway {
             host_path: *self.lan.host_reach() == HostReach::Reachable,
             frames_in: counters.frames_in,
             frames_out: counters.frames_out,
+            packets_in: counters.packets_in,
+            packets_out: counters.packets_out,
             known_macs: u32::try_from(self.bridge.known_macs()).unwrap_or(u32::MAX),
         }
     }
@@ -581,8 +586,6 @@ impl App for Gateway {
             }
         }
         self.drops.add_n(DropReason::LanWrite, self.lan.flush());
-        self.drops
-            .add_n(DropReason::LanOverflow, self.lan.overflowed());
     }
 
     fn finished(&self) -> bool {

@@ -49,14 +49,20 @@ impl Driver {
         }
     }
 
-    fn datagram(&mut self, cx: &mut Context<'_>, conn: ConnId, bytes: &Bytes) {
-        match self.core.datagram(Conn(conn.get()), bytes, cx.now) {
+    fn datagram(&mut self, cx: &mut Context<'_>, conn: ConnId, bytes: Bytes) {
+        match self.core.datagram(Conn(conn.get()), &bytes, cx.now) {
             Decision::Forward { targets, header } => {
-                let key = flow_key(&header, bytes);
-                for target in targets {
+                let key = flow_key(&header, &bytes);
+                let mut send = |target: &Conn, bytes| {
                     let target = ConnId::from(target.0);
-                    cx.transport
-                        .send_datagram(cx.now, target, key, bytes.clone());
+                    cx.transport.send_datagram(cx.now, target, key, bytes);
+                };
+                // A counted reference for each but the last, which gets ours.
+                if let Some((last, others)) = targets.split_last() {
+                    for target in others {
+                        send(target, bytes.clone());
+                    }
+                    send(last, bytes);
                 }
             }
             Decision::Answer { datagram, header } => {
@@ -99,7 +105,7 @@ impl Driver {
                 self.core.connected(new, cx.now);
             }
             Event::Control { conn, bytes } => self.core.control(Conn(conn.get()), &bytes, cx.now),
-            Event::Datagram { conn, bytes } => self.datagram(cx, conn, &bytes),
+            Event::Datagram { conn, bytes } => self.datagram(cx, conn, bytes),
             Event::Closed {
                 conn,
                 reason,

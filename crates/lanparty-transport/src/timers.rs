@@ -53,3 +53,30 @@ impl Timers {
         Some(place)
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any moment will do")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_never_late_and_hardly_early() {
+        let begin = Instant::now();
+        let at = |micros| begin + Duration::from_micros(micros);
+        let (mut timers, mut armed) = (Timers::default(), None);
+        timers.arm(0, &mut armed, Some(at(8_000)));
+        for (deadline, entry) in [
+            (at(8_000), at(8_000)),
+            (at(8_900), at(8_000)),
+            (at(9_100), at(9_100)),
+            (at(5_000), at(5_000)),
+            (at(10_000_000), at(10_000_000)),
+        ] {
+            timers.arm(0, &mut armed, Some(deadline));
+            assert_eq!((timers.next(), armed), (Some(entry), Some(entry)));
+        }
+        assert_eq!(timers.pop_due(at(9_999_999)), None);
+        assert_eq!(timers.pop_due(at(10_000_000)), Some(0));
+        assert_eq!(timers.next(), None);
+    }
+}
