@@ -16,6 +16,7 @@ mod plot;
 mod progress;
 mod record;
 mod report;
+mod shaped;
 mod statistics;
 mod svg;
 mod tunnel;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::machine::Stamp;
 use super::plot::Plot;
-use super::{Arguments, flood, hostile, latency, memory, tunnel};
+use super::{Arguments, flood, hostile, latency, memory, shaped, tunnel};
 
 /// What a part found out.
 pub(super) trait Measured: Serialize + DeserializeOwned {
@@ -106,6 +106,8 @@ parts! {
     Tunnel in tunnel,
     /// Round trips at rest and under load, of the same tunnels
     Latency in latency,
+    /// A game beside a bulk copy on a home's slow line, of the same tunnels
+    Shaped in shaped,
     /// A room while strangers begin thousands of handshakes a second
     Flood in flood,
     /// A room while one member does its worst

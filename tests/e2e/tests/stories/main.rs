@@ -12,6 +12,7 @@ mod abuse;
 mod attackers;
 mod belonging;
 mod bridge_port;
+mod bulk;
 mod cleanup;
 mod dhcp;
 mod ethertypes;
