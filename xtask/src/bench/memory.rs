@@ -1,4 +1,4 @@
-//! What a member that does nothing costs the relay, and whether coming and
+//! What members that do nothing cost the relay, and whether coming and
 //! going costs anything that stays.
 
 use std::time::Duration;
@@ -17,10 +17,15 @@ const MEMBERS: u16 = 200;
 const PER_ROOM: u16 = 50;
 /// Members that come and go at a time.
 const VISITORS: u16 = 20;
+/// Two keep-alives of each member, and 0.05 % of it is one tick of the
+/// system's accounts.
+const AT_REST: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Report {
     kib_per_member: f64,
+    /// Of a core, while nobody says anything.
+    idle_cpu_percent: f64,
     joins: u64,
     mib_after_first_tenth: f64,
     mib_at_the_end: f64,
@@ -37,6 +42,10 @@ fn measure(arguments: &Arguments) -> Result<Report> {
     let idle = join(&party, 1_000..1_000 + MEMBERS)?;
     std::thread::sleep(Duration::from_secs(3));
     let after = resident(&party)?;
+    let relay = party.relay.as_ref().context("no relay runs")?;
+    let used = relay.cpu_time()?;
+    std::thread::sleep(AT_REST);
+    let used = relay.cpu_time()?.saturating_sub(used);
     drop(idle);
     drop(warm);
 
@@ -56,6 +65,7 @@ fn measure(arguments: &Arguments) -> Result<Report> {
     let end = resident(&party)?;
     Ok(Report {
         kib_per_member: (after - before) / 1_024.0 / f64::from(MEMBERS),
+        idle_cpu_percent: used.as_secs_f64() / AT_REST.as_secs_f64() * 100.0,
         joins,
         mib_after_first_tenth: early.unwrap_or(end) / 1_048_576.0,
         mib_at_the_end: end / 1_048_576.0,
@@ -94,7 +104,7 @@ impl Measured for Report {
 
     fn about(arguments: &Arguments) -> Duration {
         // The idle members have joined by then.
-        Duration::from_secs(15) + churn(arguments)
+        Duration::from_secs(15) + AT_REST + churn(arguments)
     }
 
     fn measure(arguments: &Arguments) -> Result<Self> {
@@ -104,8 +114,12 @@ impl Measured for Report {
     fn rows(&self) -> Vec<Vec<String>> {
         let line = |name: &str, number: f64| vec![name.to_owned(), format!("{number:.1}")];
         vec![
-            row(["the relay's memory", ""]),
+            row(["the relay at rest", ""]),
             line("for each idle member, KiB", self.kib_per_member),
+            vec![
+                format!("CPU while {MEMBERS} members are idle, % of a core"),
+                format!("{:.2}", self.idle_cpu_percent),
+            ],
             line(
                 "after a tenth of the churn, MiB",
                 self.mib_after_first_tenth,
