@@ -44,7 +44,7 @@ const LIMITS: [Limit; 4] = [
         what: "TCP from LAN to player, sealed over OpenVPN",
         key: tunnel::DOWN,
         other: Kind::OpenVpn,
-        bar: Bar::AtLeast(2.0),
+        bar: Bar::AtLeast(1.5),
     },
     Limit {
         what: "CPU time per byte, sealed over OpenVPN",

@@ -78,3 +78,40 @@ impl Report {
         tables.join("\n")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAVED: &str = r#"{
+        "machine": {
+            "cpu": "a CPU", "cores": 2, "memory_mib": 8000,
+            "kernel": "Linux 6.1", "versions": ["OpenVPN 2.6"]
+        },
+        "tunnel": {
+            "measured": { "date": "2026-11-22 23:00 UTC", "commit": "abc" },
+            "tunnels": [
+                { "tunnel": "sealed", "figures": { "tcp_up_mbit_s": 600.0 } },
+                { "tunnel": "OpenVPN TAP", "figures": { "tcp_up_mbit_s": 100.0 } }
+            ],
+            "skipped": []
+        }
+    }"#;
+
+    #[test]
+    fn a_saved_report_is_read_back_as_it_was() {
+        let report: Report = serde_json::from_str(SAVED).unwrap();
+        let saved: serde_json::Value = serde_json::from_str(SAVED).unwrap();
+        let again: serde_json::Value = serde_json::from_str(&report.json().unwrap()).unwrap();
+        assert_eq!(again, saved);
+    }
+
+    #[test]
+    fn goals_are_judged_by_what_was_saved() {
+        let report: Report = serde_json::from_str(SAVED).unwrap();
+        let text = report.text();
+        let goal = text.lines().find(|line| line.contains("over OpenVPN TAP"));
+        assert!(goal.unwrap().contains("6.00x"), "{text}");
+        assert!(text.contains("not measured"), "{text}");
+    }
+}
