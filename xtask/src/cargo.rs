@@ -39,6 +39,18 @@ pub(crate) fn build_release_programs() -> Result<()> {
     build(&["--release"])
 }
 
+/// Builds an example that the bench runs.
+pub(crate) fn build_release_example(package: &str, example: &str) -> Result<()> {
+    run(&[
+        "build",
+        "--release",
+        "--package",
+        package,
+        "--example",
+        example,
+    ])
+}
+
 fn build(extra: &[&str]) -> Result<()> {
     let packages = PROGRAMS.iter().flat_map(|package| ["--package", package]);
     let arguments: Vec<&str> = ["build", "--bins"]

@@ -50,6 +50,10 @@ pub(crate) struct JoinArgs {
         env = "LANPARTY_TAP_NAME"
     )]
     pub(crate) tap_name: String,
+    /// Exchange every frame with the system alone, none joined; much slower,
+    /// for captures on the adapter and for suspicious kernels.
+    #[arg(long, env = "LANPARTY_NO_OFFLOAD")]
+    pub(crate) no_offload: bool,
     /// Ask no DHCP server; without --ip, configure no address at all.
     #[arg(long, env = "LANPARTY_NO_DHCP")]
     pub(crate) no_dhcp: bool,

@@ -35,6 +35,7 @@ const DHCP_DIRECTORY: &str = "dhcp";
 #[derive(Debug)]
 pub(crate) struct Options {
     pub(crate) tap_name: String,
+    pub(crate) offload: bool,
     pub(crate) dhcp_client: Option<Kind>,
 }
 
@@ -75,6 +76,7 @@ impl Platform for Linux {
             name: options.tap_name,
             mac: setup.mac,
             mtu: DEFAULT_TAP_MTU,
+            offload: options.offload,
         })?;
         let side = TapSide::fence(tap.name(), tap.index())?;
         network_manager::leave_alone(tap.name());

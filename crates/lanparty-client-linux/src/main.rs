@@ -73,6 +73,7 @@ fn join(arguments: &JoinArgs) -> Result<(), Failure> {
     let settings = Settings::new(&arguments.player, addressing, Console::Terminal)?;
     let options = Options {
         tap_name: arguments.tap_name.clone(),
+        offload: !arguments.no_offload,
         dhcp_client: arguments.dhcp_client.kind(),
     };
     lanparty_player::join::<Linux>(&arguments.player, settings, options)

@@ -45,6 +45,10 @@ pub struct TapOptions {
     pub mac: MacAddr,
     /// The IP MTU; frames longer than it are still delivered to the machine.
     pub mtu: u16,
+    /// Whether the machine may hand over superframes and is given them, which
+    /// is much cheaper, or each frame alone.
+    #[cfg(target_os = "linux")]
+    pub offload: bool,
     /// The adapter to take, where a person has chosen.
     #[cfg(windows)]
     pub instance_id: Option<lanparty_os::windows::guid::Guid>,

@@ -8,7 +8,7 @@ use lanparty_os::tap::{self, TapOffloads, VNET_HEADER_LEN};
 use rustix::io::Errno;
 
 use lanparty_obs::DropReason;
-use lanparty_offload::{Coalescer, VnetHdr, segment};
+use lanparty_offload::{Coalescer, Join, VnetHdr, segment};
 
 use crate::{Adapter, FromTap, Received, TapCounters, TapError, TapOptions};
 
@@ -38,7 +38,11 @@ impl Tap {
         let device = tap::Tap::create(&tap::TapOptions {
             name: options.name.clone(),
             vnet_header: true,
-            offloads: TapOffloads::ALL,
+            offloads: if options.offload {
+                TapOffloads::ALL
+            } else {
+                TapOffloads::NONE
+            },
         })?;
         let mut netlink = Netlink::open().map_err(|source| failed(&device, source))?;
         let link = netlink
@@ -66,8 +70,12 @@ impl Tap {
             ..LinkChange::default()
         })?;
         Ok(Self {
-            // A kernel that cuts UDP superframes for us also takes them.
-            batch: Coalescer::new(device.offloads().uso),
+            // A kernel that leaves UDP superframes to us also takes them.
+            batch: Coalescer::new(match device.offloads() {
+                TapOffloads::NONE => Join::Nothing,
+                offloads if offloads.uso => Join::TcpAndUdp,
+                _ => Join::Tcp,
+            }),
             device,
             netlink,
             index: link.index,

@@ -24,6 +24,7 @@ fn options(last: u8) -> TapOptions {
         name: "lanpltap0".to_owned(),
         mac: MacAddr([0x02, 0, 0x5e, 0x10, 0, last]),
         mtu: 1_344,
+        offload: true,
     }
 }
 

@@ -85,6 +85,7 @@ fn watched(traffic: impl FnOnce(&Node, &Node) -> Result<()>) -> Result<[Found; 2
             name: "lanpltap0".to_owned(),
             mac: MacAddr([0x02, 0, 0x5e, 0x10, 0, 1]),
             mtu: 1_344,
+            offload: true,
         })?)
     })?;
     adapter.set_carrier(true)?;

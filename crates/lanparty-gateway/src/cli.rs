@@ -146,6 +146,10 @@ pub(crate) struct Run {
     /// The wired interface, or the bridge, that leads to the party's switch.
     #[arg(long, value_name = "INTERFACE", env = "LANPARTY_IFACE")]
     pub(crate) iface: String,
+    /// Hand every frame to the system alone, none joined; much slower, for
+    /// captures on the interface and for drivers that cut them wrongly.
+    #[arg(long, env = "LANPARTY_NO_OFFLOAD")]
+    pub(crate) no_offload: bool,
     /// Seconds between two frames that remind the switch of a player; for
     /// switches that forget faster than within two minutes.
     #[arg(

@@ -84,6 +84,7 @@ fn bridge(args: Run) -> Result<(), Failure> {
     // Before the room hears of us: a gateway without a LAN helps nobody.
     let lan = Lan::open(&LanOptions {
         interface: args.iface.clone(),
+        offload: !args.no_offload,
     })?;
     let relay = Relay {
         addresses: place.relay.resolve()?,

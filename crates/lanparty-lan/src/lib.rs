@@ -32,6 +32,9 @@ pub use error::{LanError, Refusal};
 pub struct LanOptions {
     /// A wired interface, or a Linux bridge.
     pub interface: String,
+    /// Whether frames are handed to the kernel joined where they can be, which
+    /// is much cheaper, or each alone.
+    pub offload: bool,
 }
 
 /// Where a frame entered the LAN.

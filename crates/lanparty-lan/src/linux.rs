@@ -67,10 +67,10 @@ impl Lan {
         let inspected = inspect::inspect(&mut netlink, &options.interface)?;
         let link = inspected.link;
         let (port, host_reach) = if inspected.is_bridge {
-            let port = BridgePort::open(&mut netlink, &link)?;
+            let port = BridgePort::open(&mut netlink, &link, options.offload)?;
             (Port::Bridge(port), HostReach::Reachable)
         } else {
-            Self::open_wire(&mut netlink, &link)?
+            Self::open_wire(&mut netlink, &link, options.offload)?
         };
         let mut lan = Self {
             name: link.name,
@@ -89,11 +89,15 @@ impl Lan {
         Ok(lan)
     }
 
-    fn open_wire(netlink: &mut Netlink, link: &Link) -> Result<(Port, HostReach), LanError> {
+    fn open_wire(
+        netlink: &mut Netlink,
+        link: &Link,
+        offload: bool,
+    ) -> Result<(Port, HostReach), LanError> {
         // The process id keeps two gateways of one network namespace apart.
         let mark = MARK_BASE | (std::process::id() & 0xFF);
-        let socket = PacketSocket::open(link.index, mark)?;
-        let (host, reach) = match HostPath::open(netlink, link, mark) {
+        let socket = PacketSocket::open(link.index, mark, offload)?;
+        let (host, reach) = match HostPath::open(netlink, link, mark, offload) {
             Ok(host) => (Some(host), HostReach::Reachable),
             Err(reason) => {
                 socket.ignore_host().map_err(|source| LanError::System {

@@ -445,6 +445,8 @@ mod tests {
             host_path: false,
             frames_in: 1,
             frames_out: 2,
+            packets_in: 0,
+            packets_out: 0,
             known_macs: 12,
         });
         assert_eq!(status.findings(), [Finding::CableOut]);

@@ -128,8 +128,19 @@ pub struct LanStats {
     /// Frames read from and written to the interface.
     pub frames_in: u64,
     pub frames_out: u64,
+    /// In how many packets they came from and went to the kernel, which joins
+    /// frames and takes joined ones.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub packets_in: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub packets_out: u64,
     /// LAN addresses seen lately.
     pub known_macs: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What a program found out about the line that it sends into.
@@ -180,6 +191,8 @@ mod tests {
                 host_path: false,
                 frames_in: 3,
                 frames_out: 4,
+                packets_in: 0,
+                packets_out: 0,
                 known_macs: 5,
             }),
         };

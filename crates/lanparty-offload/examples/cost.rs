@@ -11,7 +11,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use lanparty_offload::{Checksum, Coalescer, Gso, GsoKind, VnetHdr, segment};
+use lanparty_offload::{Checksum, Coalescer, Gso, GsoKind, Join, VnetHdr, segment};
 
 /// Frames in a superframe, about as many as the kernel makes.
 const FRAMES: usize = 40;
@@ -44,7 +44,7 @@ fn main() {
                 frames.push(frame.to_vec());
             }
             assert_eq!(frames.len(), FRAMES);
-            let mut coalescer = Coalescer::new(true);
+            let mut coalescer = Coalescer::new(Join::TcpAndUdp);
             let joining = per_frame(|| {
                 for frame in &frames {
                     coalescer.push(frame).unwrap();
@@ -104,7 +104,7 @@ fn superframe(kind: GsoKind, size: u16) -> (VnetHdr, Vec<u8>) {
     frame.extend([192, 168, 7, 1, 192, 168, 7, 2]);
     frame.extend(transport);
     let headers = frame.len();
-    frame.extend((0..payload).map(|at| (at * 31 >> 3) as u8));
+    frame.extend((0..payload).map(|at| ((at * 31) >> 3) as u8));
     let gso = Gso {
         kind,
         ecn: false,

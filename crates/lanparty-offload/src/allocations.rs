@@ -1,7 +1,7 @@
 //! Cutting and joining superframes allocates nothing once a batch's buffers
 //! are there.
 
-use crate::coalesce::Coalescer;
+use crate::coalesce::{Coalescer, Join};
 use crate::samples::{Packet, superframe_tcp, superframe_udp};
 use crate::segment::segment;
 
@@ -40,7 +40,7 @@ fn joining_batches_allocates_nothing_after_the_first() {
     let frames: Vec<Vec<u8>> = (0..20)
         .flat_map(|at| flows.iter().map(move |flow| flow[at].frame()))
         .collect();
-    let mut coalescer = Coalescer::new(true);
+    let mut coalescer = Coalescer::new(Join::TcpAndUdp);
     let mut batch = || {
         let mut outputs = 0;
         for frame in &frames {

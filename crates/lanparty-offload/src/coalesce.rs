@@ -48,10 +48,21 @@ const URG: u8 = 0x20;
 const CWR: u8 = 0x80;
 const DONT_FRAGMENT: u16 = 0x4000;
 
+/// What is joined at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Join {
+    /// Every frame stays as it is.
+    #[default]
+    Nothing,
+    Tcp,
+    /// UDP superframes too, which the kernel takes from Linux 6.2 on.
+    TcpAndUdp,
+}
+
 /// Joins the frames of a batch; its buffers are kept from batch to batch.
 #[derive(Debug, Default)]
 pub struct Coalescer {
-    join_udp: bool,
+    join: Join,
     /// The first `used` are of this batch, the rest are spare buffers.
     outputs: Vec<Output>,
     used: usize,
@@ -111,12 +122,10 @@ struct Superframe {
 }
 
 impl Coalescer {
-    /// `join_udp` asks for UDP superframes, which the kernel takes from
-    /// Linux 6.2 on.
     #[must_use]
-    pub fn new(join_udp: bool) -> Self {
+    pub fn new(join: Join) -> Self {
         Self {
-            join_udp,
+            join,
             ..Self::default()
         }
     }
@@ -127,9 +136,12 @@ impl Coalescer {
     /// [`BatchFull`], with the frame not taken: write the outputs, call
     /// [`Self::clear`] and push it again.
     pub fn push(&mut self, frame: &[u8]) -> Result<(), BatchFull> {
+        if self.join == Join::Nothing {
+            return self.begin(frame, Order::Free, None);
+        }
         let layout = Layout::parse(frame);
         let order = Order::of(frame, layout.as_ref());
-        let segment = layout.and_then(|layout| Segment::read(frame, layout, self.join_udp));
+        let segment = layout.and_then(|layout| Segment::read(frame, layout, self.join));
         if let Some(earlier) = self.newest_that_must_not_be_overtaken(order)
             && let Some(segment) = &segment
             && earlier.order == order
@@ -276,7 +288,7 @@ fn mix(hash: u64, word: [u8; 4]) -> u64 {
 }
 
 impl Segment {
-    fn read(frame: &[u8], layout: Layout, join_udp: bool) -> Option<Self> {
+    fn read(frame: &[u8], layout: Layout, join: Join) -> Option<Self> {
         let payload_len = layout.payload_len();
         if layout.l3 != ethernet::HEADER_LEN || layout.end != frame.len() || payload_len == 0 {
             return None;
@@ -308,7 +320,7 @@ impl Segment {
             }
             Transport::Udp => {
                 let len = u16_at(frame, layout.l4.checked_add(field::UDP_LEN)?)?;
-                if !join_udp
+                if join != Join::TcpAndUdp
                     || usize::from(len) != layout.segment_len()
                     || layout.checksum_field(frame)? == [0, 0]
                 {
@@ -453,7 +465,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn coalesce(frames: &[Vec<u8>]) -> Vec<(VnetHdr, Vec<u8>)> {
-        let mut coalescer = Coalescer::new(true);
+        let mut coalescer = Coalescer::new(Join::TcpAndUdp);
         let mut all = Vec::new();
         let mut drain = |coalescer: &mut Coalescer| {
             for (header, frame) in coalescer.outputs() {
@@ -592,7 +604,7 @@ mod tests {
             let read = |packet: &Packet| {
                 let frame = packet.frame();
                 let layout = Layout::parse(&frame).unwrap();
-                (Segment::read(&frame, layout, false).unwrap(), frame)
+                (Segment::read(&frame, layout, Join::Tcp).unwrap(), frame)
             };
             let (first, ours) = read(&packet);
             let superframe = first.begin().unwrap();
@@ -719,12 +731,30 @@ mod tests {
             assert_eq!(outputs[0].0.gso.map(|gso| gso.kind), Some(GsoKind::UdpL4));
             assert_eq!(cut(&outputs), frames);
 
-            let mut coalescer = Coalescer::new(false);
+            let mut coalescer = Coalescer::new(Join::Tcp);
             for frame in &frames[..10] {
                 coalescer.push(frame).unwrap();
             }
             assert_eq!(coalescer.outputs().len(), 10);
         }
+    }
+
+    #[test]
+    fn nothing_is_joined_where_nothing_is_to_be() {
+        let frames = frames(&stream(&Packet::tcp_v4(), 5));
+        let mut coalescer = Coalescer::new(Join::Nothing);
+        for frame in &frames {
+            coalescer.push(frame).unwrap();
+        }
+        let outputs = coalescer.outputs();
+        let whole: Vec<_> = outputs
+            .map(|(header, frame)| (*header, frame.to_vec()))
+            .collect();
+        let expected: Vec<_> = frames
+            .into_iter()
+            .map(|frame| (VnetHdr::default(), frame))
+            .collect();
+        assert_eq!(whole, expected);
     }
 
     #[test]
@@ -744,7 +774,7 @@ mod tests {
 
     #[test]
     fn a_full_batch_still_joins_but_takes_no_new_flow() {
-        let mut coalescer = Coalescer::new(false);
+        let mut coalescer = Coalescer::new(Join::Tcp);
         let mut packet = Packet::tcp_v4();
         for port in 0..MAX_OUTPUTS {
             packet.ports.0 = port as u16;

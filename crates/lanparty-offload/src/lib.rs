@@ -38,6 +38,6 @@ mod layout;
 #[cfg(test)]
 mod samples;
 
-pub use coalesce::Coalescer;
+pub use coalesce::{Coalescer, Join};
 pub use segment::{Frames, segment};
 pub use vnet::{Checksum, Gso, GsoKind, OffloadError, VnetHdr};

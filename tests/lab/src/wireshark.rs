@@ -7,11 +7,14 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use lanparty_proto::MacAddr;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::node::Node;
 use crate::party;
 
+/// All but what the machine itself sends.
+const RECEIVED: &str = "inbound";
 /// The longest frame of a standard LAN with a VLAN tag.
 const LONGEST: usize = 1_518;
 
@@ -42,11 +45,22 @@ impl Capture {
     ///
     /// # Errors
     /// When it does not start.
-    pub fn start(mut dumpcap: Command, interface: &str, file: &Path) -> Result<Self> {
+    pub fn start(dumpcap: Command, interface: &str, file: &Path) -> Result<Self> {
+        Self::start_filtered(dumpcap, interface, file, RECEIVED)
+    }
+
+    fn start_filtered(
+        mut dumpcap: Command,
+        interface: &str,
+        file: &Path,
+        filter: &str,
+    ) -> Result<Self> {
         let mut dumpcap = dumpcap
             // Short packets make a ring of small blocks, whose first gets lost
             // now and then.
-            .args(["-q", "-s", "2000", "-B", "64", "-f", "inbound", "-i", interface, "-w"])
+            .args([
+                "-q", "-s", "2000", "-B", "64", "-f", filter, "-i", interface, "-w",
+            ])
             .arg(file)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -80,6 +94,18 @@ impl Capture {
     pub fn on(node: &Node, interface: &str) -> Result<Self> {
         let file = party::file(&format!("{}-{interface}.pcapng", node.name()));
         Self::start(node.command("dumpcap"), interface, &file)
+    }
+
+    /// [`Self::on`] for the frames from one address only: neighbours on the
+    /// same machine may leave their checksums to a network card that is not
+    /// there.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn of(sender: MacAddr, node: &Node, interface: &str) -> Result<Self> {
+        let file = party::file(&format!("{}-{interface}.pcapng", node.name()));
+        let filter = format!("{RECEIVED} and ether src {sender}");
+        Self::start_filtered(node.command("dumpcap"), interface, &file, &filter)
     }
 
     /// Ends the capture and has every frame of it examined.
@@ -147,7 +173,12 @@ fn examine(file: &Path) -> Result<Found> {
     // Segments that a capture missed or reordered are no fault of a frame, and
     // nothing is to be guessed from what it carries.
     tshark.args(["-o", "tcp.analyze_sequence_numbers:FALSE"]);
-    tshark.args(["-d", "tcp.port==1-65535,data", "-d", "udp.port==1-65535,data"]);
+    tshark.args([
+        "-d",
+        "tcp.port==1-65535,data",
+        "-d",
+        "udp.port==1-65535,data",
+    ]);
     tshark.args(FIELDS.iter().flat_map(|field| ["-e", field]));
     let output = tshark
         .stdin(Stdio::null())
@@ -163,8 +194,7 @@ fn read(table: &str) -> Found {
     for line in table.lines() {
         let mut fields = line.split('|');
         let mut next = || fields.next().unwrap_or_default();
-        let [length, tag, ip, sum, tcp, udp, malformed, severity] =
-            std::array::from_fn(|_| next());
+        let [length, tag, ip, sum, tcp, udp, malformed, severity] = std::array::from_fn(|_| next());
         // Linux writes ones in place of zeros in TCP too when it finishes a
         // checksum itself (CSUM_MANGLED_0), and receivers take it: the two are
         // equal in one's complement. Wireshark objects.

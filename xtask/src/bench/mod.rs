@@ -19,6 +19,7 @@ mod report;
 mod shaped;
 mod statistics;
 mod svg;
+mod tap;
 mod tunnel;
 
 use std::path::PathBuf;
@@ -105,6 +106,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         eprintln!("{error:#}");
     }
     cargo::build_release_programs()?;
+    if arguments.wanted().contains(&Part::Tap) {
+        cargo::build_release_example(tap::PACKAGE, tap::PUMP)?;
+    }
     let status = sandbox::enter_with(
         std::env::args().skip(1),
         &[(

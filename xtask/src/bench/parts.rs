@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::machine::Stamp;
 use super::plot::Plot;
-use super::{Arguments, flood, hostile, latency, memory, shaped, tunnel};
+use super::{Arguments, flood, hostile, latency, memory, shaped, tap, tunnel};
 
 /// What a part found out.
 pub(super) trait Measured: Serialize + DeserializeOwned {
@@ -108,6 +108,8 @@ parts! {
     Latency in latency,
     /// A game beside a bulk copy on a home's slow line, of the same tunnels
     Shaped in shaped,
+    /// Two TAPs joined by our own code, with offloads and without
+    Tap in tap,
     /// A room while strangers begin thousands of handshakes a second
     Flood in flood,
     /// A room while one member does its worst

@@ -246,13 +246,17 @@ fn stats() -> impl Strategy<Value = PeerStats> {
     );
     let tap = (any::<bool>(), any::<u16>(), option::of(address))
         .prop_map(|(up, mtu, address)| TapStats { up, mtu, address });
-    let lan = any::<(bool, bool, u64, u64, u32)>().prop_map(
-        |(link_up, host_path, frames_in, frames_out, known_macs)| LanStats {
-            link_up,
-            host_path,
-            frames_in,
-            frames_out,
-            known_macs,
+    let lan = any::<(bool, bool, [u64; 4], u32)>().prop_map(
+        |(link_up, host_path, [frames_in, frames_out, packets_in, packets_out], known_macs)| {
+            LanStats {
+                link_up,
+                host_path,
+                frames_in,
+                frames_out,
+                packets_in,
+                packets_out,
+                known_macs,
+            }
         },
     );
     (

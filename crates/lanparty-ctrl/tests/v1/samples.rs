@@ -117,6 +117,8 @@ fn stats() -> PeerStats {
             host_path: true,
             frames_in: 13,
             frames_out: 14,
+            packets_in: 0,
+            packets_out: 0,
             known_macs: 15,
         }),
     }

@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use lanparty_obs::DropReason;
-use lanparty_offload::{VnetHdr, segment};
+use lanparty_offload::{Join, VnetHdr, segment};
 use lanparty_os::netlink::{Link, LinkChange, Netlink};
 use lanparty_os::tap::{Tap, TapOffloads, TapOptions, VNET_HEADER_LEN};
 use lanparty_proto::MacAddr;
@@ -29,12 +29,20 @@ pub(super) struct BridgePort {
 }
 
 impl BridgePort {
-    pub(super) fn open(netlink: &mut Netlink, bridge: &Link) -> Result<Self, LanError> {
+    pub(super) fn open(
+        netlink: &mut Netlink,
+        bridge: &Link,
+        offload: bool,
+    ) -> Result<Self, LanError> {
         let tap = Tap::create(&TapOptions {
             name: "softport%d".to_owned(),
             vnet_header: true,
             // A port that cannot do these takes them from the whole bridge.
-            offloads: TapOffloads::ALL,
+            offloads: if offload {
+                TapOffloads::ALL
+            } else {
+                TapOffloads::NONE
+            },
         })?;
         let link = netlink.link_by_name(tap.name())?.ok_or(LanError::System {
             operation: "find the bridge port",
@@ -54,10 +62,14 @@ impl BridgePort {
             },
         )?;
         // A kernel that cuts UDP superframes for us also takes them.
-        let join_udp = tap.offloads().uso;
+        let join = match (offload, tap.offloads().uso) {
+            (false, _) => Join::Nothing,
+            (true, false) => Join::Tcp,
+            (true, true) => Join::TcpAndUdp,
+        };
         let port = Self {
             packet: vec![0; VNET_HEADER_LEN + MAX_PACKET].into_boxed_slice(),
-            writer: TapWriter::new(tap, join_udp),
+            writer: TapWriter::new(tap, join),
         };
         port.set_members(&[]).map_err(|source| LanError::System {
             operation: "filter the bridge port",

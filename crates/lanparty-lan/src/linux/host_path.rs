@@ -16,6 +16,7 @@ use lanparty_os::sysctl;
 use lanparty_os::tap::{Tap, TapError, TapOffloads, TapOptions};
 use rustix::io::Errno;
 
+use super::packet_socket::join;
 use super::sys::{self, Instruction};
 use super::tap_writer::TapWriter;
 use crate::HostUnreachable;
@@ -32,6 +33,7 @@ impl HostPath {
         netlink: &mut Netlink,
         wire: &Link,
         mark: u32,
+        offload: bool,
     ) -> Result<Self, HostUnreachable> {
         let tap = Tap::create(&TapOptions {
             name: "softhost%d".to_owned(),
@@ -95,7 +97,7 @@ impl HostPath {
             .map_err(failed)?;
         Ok(Self {
             // TCX came after UDP segmentation (6.2).
-            writer: TapWriter::new(tap, true),
+            writer: TapWriter::new(tap, join(offload)),
             _attachment: attachment,
         })
     }

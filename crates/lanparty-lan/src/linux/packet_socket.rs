@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use lanparty_obs::DropReason;
-use lanparty_offload::{Coalescer, VnetHdr, segment};
+use lanparty_offload::{Coalescer, Join, VnetHdr, segment};
 use lanparty_proto::MacAddr;
 use lanparty_proto::ethernet::{ADDRESSES_LEN, VLAN_TAG_LEN, VlanTag, insert_tag};
 use rustix::io::Errno;
@@ -29,7 +29,7 @@ pub(super) struct PacketSocket {
 
 impl PacketSocket {
     /// Nothing but groups is received until [`Self::set_members`].
-    pub(super) fn open(interface: u32, mark: u32) -> Result<Self, LanError> {
+    pub(super) fn open(interface: u32, mark: u32, offload: bool) -> Result<Self, LanError> {
         let fd = rustix::net::socket_with(
             AddressFamily::PACKET,
             SocketType::RAW,
@@ -45,7 +45,7 @@ impl PacketSocket {
             batch: ReceiveBatch::new(),
             // Where the interface cannot cut UDP superframes the kernel does,
             // behind its queues, which is still cheaper than a call for each.
-            outgoing: Coalescer::new(true),
+            outgoing: Coalescer::new(join(offload)),
         };
         socket
             .set_up(interface)
@@ -142,7 +142,7 @@ impl PacketSocket {
         }
         let sent = batch::send(self.fd.as_fd(), self.outgoing.outputs());
         if sent.refuses_udp_superframes {
-            self.outgoing = Coalescer::new(false);
+            self.outgoing = Coalescer::new(Join::Tcp);
         }
         self.outgoing.clear();
         sent
@@ -156,6 +156,15 @@ impl PacketSocket {
 impl AsFd for PacketSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+/// What is joined for a kernel that is believed to know UDP superframes.
+pub(super) const fn join(offload: bool) -> Join {
+    if offload {
+        Join::TcpAndUdp
+    } else {
+        Join::Nothing
     }
 }
 

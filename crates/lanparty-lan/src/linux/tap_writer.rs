@@ -3,7 +3,7 @@
 use std::io::IoSlice;
 use std::os::fd::AsFd;
 
-use lanparty_offload::Coalescer;
+use lanparty_offload::{Coalescer, Join};
 use lanparty_os::tap::Tap;
 
 use super::batch::{Sent, frame_count};
@@ -16,10 +16,10 @@ pub(super) struct TapWriter {
 
 impl TapWriter {
     /// The TAP must have virtio-net headers.
-    pub(super) fn new(tap: Tap, join_udp: bool) -> Self {
+    pub(super) fn new(tap: Tap, join: Join) -> Self {
         Self {
             tap,
-            outgoing: Coalescer::new(join_udp),
+            outgoing: Coalescer::new(join),
         }
     }
 

@@ -72,6 +72,7 @@ impl Party {
     fn open(&self, interface: &str) -> Result<Lan, LanError> {
         let options = LanOptions {
             interface: interface.to_owned(),
+            offload: true,
         };
         self.gateway.run(move || Lan::open(&options))
     }
@@ -225,6 +226,7 @@ fn after_set_up_no_capability_is_needed() {
     let mut other = party.pc.run(|| {
         Lan::open(&LanOptions {
             interface: "eth0".to_owned(),
+            offload: true,
         })
         .unwrap()
     });
@@ -299,6 +301,7 @@ fn a_member_that_speaks_on_the_cable_is_seen_so_that_a_loop_is() {
     let mut other = party.pc.run(|| {
         Lan::open(&LanOptions {
             interface: "eth0".to_owned(),
+            offload: true,
         })
         .unwrap()
     });
@@ -373,6 +376,7 @@ fn every_frame_is_read_or_counted_as_overflowed() {
     let mut other = party.pc.run(|| {
         Lan::open(&LanOptions {
             interface: "eth0".to_owned(),
+            offload: true,
         })
         .unwrap()
     });
@@ -406,6 +410,7 @@ fn b2_a_vlan_tag_is_put_back_where_the_kernel_had_taken_it_out() {
     let mut sender = party.pc.run(|| {
         Lan::open(&LanOptions {
             interface: "eth0".to_owned(),
+            offload: true,
         })
         .unwrap()
     });
@@ -625,6 +630,7 @@ fn with_the_right_to_capture_alone_all_but_the_gateway_computer_is_reached() {
     let mut other = party.pc.run(|| {
         Lan::open(&LanOptions {
             interface: "eth0".to_owned(),
+            offload: true,
         })
         .unwrap()
     });
