@@ -25,6 +25,7 @@ mod mallory;
 mod mdns;
 mod moving;
 mod multicast;
+mod offloads;
 mod party;
 mod path_mtu;
 mod reconnect;

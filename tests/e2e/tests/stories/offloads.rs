@@ -84,17 +84,15 @@ fn down(party: &Party) -> Result<()> {
     Ok(())
 }
 
-/// TCP and UDP of both families, both ways, between a player and a LAN host.
+/// TCP and UDP, both ways, between a player and a LAN host.
 fn exchange(party: &Party, player: usize) -> Result<()> {
     let player = &party.players[player];
     let host = &party.host1;
     let address = player.address()?;
-    let pairs: [(SocketAddr, SocketAddr); 1] = [((address, 7_402).into(), (HOST1, 7_402).into())];
-    for (at_player, at_host) in pairs {
-        superframes::exchange_between(&player.node, host, at_host, COPY)?;
-        let (one, other) = ((&player.node, at_player), (host, at_host));
-        superframes::datagrams_between(one, other, DATAGRAM, BURSTS)?;
-    }
+    let at_host: SocketAddr = (HOST1, 7_402).into();
+    superframes::exchange_between(&player.node, host, at_host, COPY)?;
+    let (one, other) = ((&player.node, (address, 7_402).into()), (host, at_host));
+    superframes::datagrams_between(one, other, DATAGRAM, BURSTS)?;
     Ok(())
 }
 
