@@ -58,6 +58,9 @@ const LATELY: f64 = 0.020;
 /// up with equal shares, and a queue in time is cheaper on a fast link.
 const TARGET_RATE: f64 = 1_250_000.0;
 const LEAST_TARGET: f64 = 0.0012;
+/// Windows a round trip beside a rival: smoother than it would lose less than
+/// it, and take more than its part.
+const COMPETING_PACE: f64 = 2.5;
 /// An empty queue is looked for this often, or other flows' queue would pass
 /// for the path's delay.
 const DRAIN_EVERY: Duration = Duration::from_secs(2);
@@ -276,7 +279,7 @@ impl Controller {
         if interval.queue_min > threshold {
             self.empty_since = None;
             self.follow(&interval);
-        } else if latest > threshold {
+        } else if latest > target {
             self.end_growth(now);
         } else if interval.blocked > 0.5 {
             self.suspicion.clear();
@@ -356,6 +359,7 @@ impl Controller {
 
     fn grow(&mut self, now: Instant, since: Instant, interval: &Interval, elapsed: f64) {
         if self.loss.is_suspicious() || now < self.grow_after {
+            self.empty_since = Some(now);
             return;
         }
         self.proven = self.proven.max(interval.arrived);
@@ -447,6 +451,8 @@ impl Controller {
                 self.capacity = before;
                 self.proven = before;
                 self.enter_steady(now);
+                let fast = seconds(ROUNDS_TO_FAST * self.delay.latest_rtt().max(MIN_ROUND));
+                self.empty_since = now.checked_sub(fast);
                 return;
             }
             let drained = self.queue.unwrap_or(0.0) < 2.0 * target;
@@ -526,7 +532,7 @@ impl Controller {
         let rate = match (&self.mode, &self.rival) {
             (Mode::Competing, Some((cubic, test))) => {
                 let srtt = self.rtt.map_or(0.1, |rtt| rtt.smoothed.as_secs_f64());
-                let rate = 1.2 * cubic.window() as f64 / srtt.max(1e-4);
+                let rate = COMPETING_PACE * cubic.window() as f64 / srtt.max(1e-4);
                 test.rate(now).map_or(rate, |limit| limit.min(rate))
             }
             _ => self.capacity * self.gain(now),
@@ -555,7 +561,8 @@ impl Controller {
             .queue_ahead(now, window, self.capacity, &self.history)
             .unwrap_or(0.0)
             .max(0.0);
-        let most = if self.loss.ceiling(now).is_some() || self.empty_since.is_some() {
+        let is_growing = self.empty_since.is_some() && now >= self.grow_after;
+        let most = if self.loss.ceiling(now).is_some() || is_growing {
             1.0
         } else {
             MOST_GAIN

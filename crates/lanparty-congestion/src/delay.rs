@@ -29,6 +29,8 @@ const ONE_WAY_STALE: Duration = Duration::from_millis(300);
 const STEP: f64 = 0.010;
 /// More would be a path of its own.
 const MOST_NOISE: f64 = 0.010;
+/// Until it is measured: a radio's, which must not pass for the first queue.
+const FIRST_NOISE: f64 = 0.0015;
 const STEP_TIME: Duration = Duration::from_millis(100);
 
 /// One measured delay and what had been sent before it.
@@ -89,7 +91,7 @@ impl Delay {
             stepped_since: None,
             slot_began: now,
             empty_at: now,
-            noise: 0.0,
+            noise: FIRST_NOISE,
         }
     }
 

@@ -4,32 +4,32 @@
 use rand::Rng;
 use rand::rngs::StdRng;
 
-pub type Nanos = u64;
+pub(crate) type Nanos = u64;
 
-pub const MS: Nanos = 1_000_000;
-pub const SECOND: Nanos = 1_000_000_000;
+pub(crate) const MS: Nanos = 1_000_000;
+pub(crate) const SECOND: Nanos = 1_000_000_000;
 
 /// One direction.
 #[derive(Clone, Debug)]
-pub struct Line {
+pub(crate) struct Line {
     /// Bits a second from these moments on.
-    pub rates: Vec<(Nanos, f64)>,
+    pub(crate) rates: Vec<(Nanos, f64)>,
     /// Bytes.
-    pub buffer: u64,
+    pub(crate) buffer: u64,
     /// Behind the queue.
-    pub delays: Vec<(Nanos, Nanos)>,
-    pub jitter: Nanos,
+    pub(crate) delays: Vec<(Nanos, Nanos)>,
+    pub(crate) jitter: Nanos,
     /// Whether jitter lets packets overtake.
-    pub reorders: bool,
-    pub loss: f64,
+    pub(crate) reorders: bool,
+    pub(crate) loss: f64,
     /// Everything that comes in these spans is dropped.
-    pub outages: Vec<(Nanos, Nanos)>,
+    pub(crate) outages: Vec<(Nanos, Nanos)>,
     /// Bits a second and bytes of a policer before the queue.
-    pub policer: Option<(f64, f64)>,
+    pub(crate) policer: Option<(f64, f64)>,
 }
 
 impl Line {
-    pub fn new(rate: f64, delay: Nanos, buffer: u64) -> Self {
+    pub(crate) fn new(rate: f64, delay: Nanos, buffer: u64) -> Self {
         Self {
             rates: vec![(0, rate)],
             buffer,
@@ -45,16 +45,16 @@ impl Line {
 
 /// A line at work.
 #[derive(Debug)]
-pub struct Link {
+pub(crate) struct Link {
     line: Line,
     free_at: Nanos,
     last_out: Nanos,
     tokens: f64,
     policed_at: Nanos,
-    pub carried: u64,
+    pub(crate) carried: u64,
 }
 
-pub enum Fate {
+pub(crate) enum Fate {
     Dropped,
     /// Waited so long for the bottleneck, and arrives then.
     Arrives {
@@ -74,7 +74,7 @@ fn at<T: Copy>(steps: &[(Nanos, T)], now: Nanos) -> T {
 }
 
 impl Link {
-    pub fn new(line: Line) -> Self {
+    pub(crate) fn new(line: Line) -> Self {
         let tokens = line.policer.map_or(0.0, |(_, burst)| burst);
         Self {
             line,
@@ -86,21 +86,21 @@ impl Link {
         }
     }
 
-    pub fn rate(&self, now: Nanos) -> f64 {
+    pub(crate) fn rate(&self, now: Nanos) -> f64 {
         at(&self.line.rates, now)
     }
 
     /// How long a packet that comes now waits.
-    pub fn queue(&self, now: Nanos) -> Nanos {
+    pub(crate) fn queue(&self, now: Nanos) -> Nanos {
         self.free_at.saturating_sub(now)
     }
 
     /// The far side does nothing for so long.
-    pub fn stall(&mut self, now: Nanos, time: Nanos) {
+    pub(crate) fn stall(&mut self, now: Nanos, time: Nanos) {
         self.free_at = self.free_at.max(now) + time;
     }
 
-    pub fn send(&mut self, now: Nanos, bytes: u64, rng: &mut StdRng) -> Fate {
+    pub(crate) fn send(&mut self, now: Nanos, bytes: u64, rng: &mut StdRng) -> Fate {
         let out = self
             .line
             .outages

@@ -3,28 +3,28 @@
 use crate::path::{Nanos, SECOND};
 
 #[derive(Clone, Debug, Default)]
-pub struct FlowLog {
+pub(crate) struct FlowLog {
     /// When packets arrived, and their bytes.
-    pub arrivals: Vec<(Nanos, u64)>,
+    pub(crate) arrivals: Vec<(Nanos, u64)>,
     /// How long packets sent then waited for the bottleneck.
-    pub delays: Vec<(Nanos, Nanos)>,
-    pub lost: u64,
-    pub sent: u64,
+    pub(crate) delays: Vec<(Nanos, Nanos)>,
+    pub(crate) lost: u64,
+    pub(crate) sent: u64,
     /// Milliseconds spent competing.
-    pub competing: u64,
+    pub(crate) competing: u64,
 }
 
 #[derive(Clone, Debug)]
-pub struct Report {
-    pub flows: Vec<FlowLog>,
-    pub rates: Vec<(Nanos, f64)>,
-    pub queue: Vec<(Nanos, Nanos)>,
-    pub time: Nanos,
+pub(crate) struct Report {
+    pub(crate) flows: Vec<FlowLog>,
+    pub(crate) rates: Vec<(Nanos, f64)>,
+    pub(crate) queue: Vec<(Nanos, Nanos)>,
+    pub(crate) time: Nanos,
 }
 
 impl Report {
     /// Bits a second that a flow got between two moments.
-    pub fn goodput(&self, flow: usize, from: Nanos, to: Nanos) -> f64 {
+    pub(crate) fn goodput(&self, flow: usize, from: Nanos, to: Nanos) -> f64 {
         let bytes: u64 = self.flows[flow]
             .arrivals
             .iter()
@@ -35,7 +35,7 @@ impl Report {
     }
 
     /// What all flows got of the bottleneck.
-    pub fn utilisation(&self, from: Nanos, to: Nanos) -> f64 {
+    pub(crate) fn utilisation(&self, from: Nanos, to: Nanos) -> f64 {
         let got: f64 = (0..self.flows.len())
             .map(|flow| self.goodput(flow, from, to))
             .sum();
@@ -48,7 +48,7 @@ impl Report {
         got / rate
     }
 
-    pub fn share(&self, flow: usize, from: Nanos, to: Nanos) -> f64 {
+    pub(crate) fn share(&self, flow: usize, from: Nanos, to: Nanos) -> f64 {
         let all: f64 = (0..self.flows.len())
             .map(|flow| self.goodput(flow, from, to))
             .sum();
@@ -57,7 +57,7 @@ impl Report {
 
     /// Milliseconds that packets waited for the bottleneck, at this part of
     /// the way from the shortest to the longest.
-    pub fn queue_ms(&self, part: f64, from: Nanos, to: Nanos) -> f64 {
+    pub(crate) fn queue_ms(&self, part: f64, from: Nanos, to: Nanos) -> f64 {
         let mut waits: Vec<_> = self
             .queue
             .iter()
@@ -69,7 +69,7 @@ impl Report {
         waits[at] as f64 / 1e6
     }
 
-    pub fn loss(&self, flow: usize) -> f64 {
+    pub(crate) fn loss(&self, flow: usize) -> f64 {
         self.flows[flow].lost as f64 / self.flows[flow].sent.max(1) as f64
     }
 }

@@ -8,11 +8,11 @@ use lanparty_congestion::{Config, Controller, Cubic, Mode, Pacer, Rtt};
 
 use crate::path::{MS, Nanos, SECOND};
 
-pub const PACKET: u64 = 1_472;
+pub(crate) const PACKET: u64 = 1_472;
 
 /// Who decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     Ours,
     /// Ours, with a peer that tells no times.
     OursByRoundTrip,
@@ -30,7 +30,7 @@ enum Brain {
 
 /// When there is something to send.
 #[derive(Clone, Debug)]
-pub enum Work {
+pub(crate) enum Work {
     /// Always, from then until then.
     Bulk(Nanos, Nanos),
     /// So many bits a second until then, and bulk afterwards.
@@ -38,10 +38,10 @@ pub enum Work {
 }
 
 #[derive(Debug)]
-pub struct Sender {
+pub(crate) struct Sender {
     brain: Brain,
-    pub kind: Kind,
-    pub work: Work,
+    pub(crate) kind: Kind,
+    pub(crate) work: Work,
     base: Instant,
     next_number: u64,
     in_flight: BTreeMap<u64, (Nanos, u64)>,
@@ -51,15 +51,15 @@ pub struct Sender {
     rttvar: f64,
     latest: f64,
     min: f64,
-    pub last_heard: Nanos,
-    pub offered: f64,
+    pub(crate) last_heard: Nanos,
+    pub(crate) offered: f64,
     marked: Nanos,
     probes: u32,
-    pub lost: u64,
-    pub sent: u64,
+    pub(crate) lost: u64,
+    pub(crate) sent: u64,
 }
 
-pub enum Step {
+pub(crate) enum Step {
     /// Send a packet of this number, with a mark or without.
     Send { number: u64, mark: bool },
     /// Come again then.
@@ -67,7 +67,7 @@ pub enum Step {
 }
 
 impl Sender {
-    pub fn new(kind: Kind, work: Work, base: Instant, now: Nanos) -> Self {
+    pub(crate) fn new(kind: Kind, work: Work, base: Instant, now: Nanos) -> Self {
         let at = base + Duration::from_nanos(now);
         let brain = match kind {
             Kind::Ours | Kind::OursByRoundTrip => Brain::Ours(
@@ -103,19 +103,19 @@ impl Sender {
         self.base + Duration::from_nanos(now)
     }
 
-    pub fn controller(&self) -> Option<&Controller> {
+    pub(crate) fn controller(&self) -> Option<&Controller> {
         match &self.brain {
             Brain::Ours(controller, _) => Some(controller),
             Brain::Cubic(_) | Brain::Constant(..) => None,
         }
     }
 
-    pub fn is_competing(&self) -> bool {
+    pub(crate) fn is_competing(&self) -> bool {
         self.controller()
             .is_some_and(|controller| controller.snapshot().mode == Mode::Competing)
     }
 
-    pub fn window(&self) -> u64 {
+    pub(crate) fn window(&self) -> u64 {
         match &self.brain {
             Brain::Ours(controller, _) => controller.window(),
             Brain::Cubic(cubic) => cubic.window(),
@@ -144,7 +144,7 @@ impl Sender {
     }
 
     /// What to do now.
-    pub fn step(&mut self, now: Nanos) -> Step {
+    pub(crate) fn step(&mut self, now: Nanos) -> Step {
         let at = self.at(now);
         if self.probes > 0 {
             self.probes -= 1;
@@ -210,7 +210,7 @@ impl Sender {
     }
 
     /// The packets of these numbers arrived.
-    pub fn on_ack(&mut self, now: Nanos, numbers: &[u64]) {
+    pub(crate) fn on_ack(&mut self, now: Nanos, numbers: &[u64]) {
         let at = self.at(now);
         let mut newest = None;
         let was_full = self.bytes_in_flight + 2 * PACKET >= self.window();
@@ -256,7 +256,7 @@ impl Sender {
         self.find_lost(now);
     }
 
-    pub fn on_echo(&mut self, now: Nanos, sent_at: Nanos, relative_us: i64) {
+    pub(crate) fn on_echo(&mut self, now: Nanos, sent_at: Nanos, relative_us: i64) {
         let (at, sent) = (self.at(now), self.at(sent_at));
         if let Brain::Ours(controller, _) = &mut self.brain {
             controller.on_one_way_delay(at, sent, relative_us);
@@ -271,14 +271,14 @@ impl Sender {
     }
 
     /// When [`Self::on_timer`] has something to do.
-    pub fn deadline(&self) -> Option<Nanos> {
+    pub(crate) fn deadline(&self) -> Option<Nanos> {
         if self.in_flight.is_empty() {
             return None;
         }
         Some(self.last_heard + self.pto())
     }
 
-    pub fn on_timer(&mut self, now: Nanos) {
+    pub(crate) fn on_timer(&mut self, now: Nanos) {
         self.find_lost(now);
         if self.deadline().is_some_and(|deadline| deadline <= now) {
             self.probes = 2;

@@ -16,27 +16,34 @@ use crate::sender::{Kind, Sender, Step, Work};
 /// our programs ask for these.
 const ACK_EVERY: usize = 10;
 const MAX_ACK_DELAY: Nanos = 5 * MS;
+/// Of a timer: epoll and a busy machine.
+const LATENESS: Nanos = MS / 10;
 const ACK_BYTES: u64 = 90;
 
 #[derive(Clone, Debug)]
-pub struct Scenario {
-    pub forward: Line,
-    pub back: Line,
-    pub flows: Vec<(Kind, Work)>,
-    pub time: Nanos,
-    pub seed: u64,
+pub(crate) struct Scenario {
+    pub(crate) forward: Line,
+    pub(crate) back: Line,
+    pub(crate) flows: Vec<(Kind, Work)>,
+    pub(crate) time: Nanos,
+    pub(crate) seed: u64,
     /// Microseconds that the peer's clock gains, per second.
-    pub drift_ppm: f64,
+    pub(crate) drift_ppm: f64,
     /// The peer's clock is set by this many microseconds then.
-    pub clock_step: Option<(Nanos, i64)>,
+    pub(crate) clock_step: Option<(Nanos, i64)>,
     /// Bits a second that fill the way back, from then on.
-    pub back_traffic: Option<(f64, Nanos)>,
+    pub(crate) back_traffic: Option<(f64, Nanos)>,
     /// A stall of 1 to 5 ms on either host and in between, so many a second.
-    pub stalls: f64,
+    pub(crate) stalls: f64,
 }
 
 impl Scenario {
-    pub fn new(forward: Line, back_delay: Nanos, flows: Vec<(Kind, Work)>, time: Nanos) -> Self {
+    pub(crate) fn new(
+        forward: Line,
+        back_delay: Nanos,
+        flows: Vec<(Kind, Work)>,
+        time: Nanos,
+    ) -> Self {
         Self {
             forward,
             back: Line::new(1e9, back_delay, 10_000_000),
@@ -50,12 +57,12 @@ impl Scenario {
         }
     }
 
-    pub fn seeded(mut self, seed: u64) -> Self {
+    pub(crate) fn seeded(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    pub fn run(self) -> Report {
+    pub(crate) fn run(self) -> Report {
         Simulation::new(self).run()
     }
 }
@@ -300,7 +307,8 @@ impl Simulation {
                 }
                 Step::Wait(next) => {
                     if let Some(next) = next {
-                        self.wake(flow, next);
+                        let late = self.rng.random_range(0..LATENESS);
+                        self.wake(flow, next + late);
                     }
                     break;
                 }

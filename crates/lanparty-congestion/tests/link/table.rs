@@ -13,6 +13,10 @@ fn row(name: &str, scenario: Scenario, from: u64) {
     }
     let to = scenario.time;
     let kind = scenario.flows[0].0;
+    let seed = std::env::var("SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok());
+    let scenario = scenario.seeded(seed.unwrap_or(1));
     let report = scenario.run();
     let startup = report.queue_ms(1.0, 0, SECOND);
     println!(
