@@ -1,6 +1,7 @@
 //! A client and a server over loopback, driven in one thread.
 
 mod admission;
+mod allocations;
 mod control;
 mod datagrams;
 mod handshake;
