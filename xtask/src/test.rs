@@ -27,7 +27,10 @@ const DENY: Tool = Tool {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if sandbox::available() {
         step("system packages");
-        packages::ensure(&[packages::PARTY, packages::TESTS])?;
+        packages::ensure(&[packages::PARTY, packages::TESTS, packages::BENCH])?;
+        if let Err(error) = packages::ensure(&[packages::RIVALS]) {
+            println!("SKIPPED, what compares with other tunnels: {error:#}");
+        }
     } else {
         println!("not root: tests that need network namespaces will be skipped and say so");
     }

@@ -96,7 +96,7 @@ impl Kind {
         };
         let address = |(number, player): (usize, &crate::party::Player)| match self {
             Self::Sealed | Self::Clear => player.address(),
-            _ => Ok(player_address(number)),
+            Self::OpenVpn | Self::SoftEther | Self::Vxlan => Ok(player_address(number)),
         };
         let addresses = party.players.iter().enumerate().map(address);
         Ok(Tunnel {

@@ -1,5 +1,10 @@
 //! What the bench compares with does work.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "a skipped test must be seen in the test's output"
+)]
+
 use anyhow::Result;
 use lanparty_lab::tunnel::Kind;
 use lanparty_lab::{PartyOptions, sandbox, traffic};

@@ -88,9 +88,10 @@ impl Comparison {
         tunnel.figures.get(key).copied()
     }
 
-    /// The figure of one tunnel over that of another.
+    /// The figure of one tunnel over that of another, if that is not nothing.
     pub(super) fn ratio(&self, key: &str, kind: Kind, other: Kind) -> Option<f64> {
-        Some(self.figure(kind, key)? / self.figure(other, key)?)
+        let ratio = self.figure(kind, key)? / self.figure(other, key)?;
+        ratio.is_finite().then_some(ratio)
     }
 
     /// A line for each figure, a column for each tunnel, and ratios.
@@ -213,6 +214,13 @@ mod tests {
         let over = |other| comparison.ratio("mbit", Kind::Sealed, other);
         assert_eq!(over(Kind::OpenVpn), Some(3.0));
         assert_eq!(over(Kind::SoftEther), None);
+    }
+
+    #[test]
+    fn nothing_is_not_divided_by() {
+        let comparison = comparison(&[(Kind::Sealed, 0.0), (Kind::OpenVpn, 0.0)]);
+        let ratio = comparison.ratio("mbit", Kind::Sealed, Kind::OpenVpn);
+        assert_eq!(ratio, None);
     }
 
     #[test]
