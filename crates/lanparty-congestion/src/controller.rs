@@ -460,7 +460,6 @@ impl Controller {
                 self.capacity = before;
                 self.proven = before;
                 self.enter_steady(now);
-                return;
             }
         } else if test.rate(now).is_none() {
             self.capacity = interval.arrived;

@@ -77,7 +77,8 @@ impl Cubic {
             self.w_max = packets;
         }
         let acked = bytes as f64 / self.packet;
-        let at = (now.saturating_duration_since(epoch) + rtt).as_secs_f64() - self.k;
+        let elapsed = now.saturating_duration_since(epoch).saturating_add(rtt);
+        let at = elapsed.as_secs_f64() - self.k;
         let goal = (C * at * at * at + self.w_max).clamp(packets, 1.5 * packets);
         let alpha = if self.reno < self.w_max {
             RENO_ALPHA
@@ -107,5 +108,57 @@ impl Cubic {
         self.threshold = (self.window * BETA).max(least);
         self.window = if persistent { least } else { self.threshold };
         true
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any moment will do")]
+mod tests {
+    use super::*;
+
+    const PACKET: u16 = 1_000;
+    const RTT: Duration = Duration::from_millis(50);
+
+    /// One round trip after the other in which the whole window arrives.
+    fn grow(cubic: &mut Cubic, from: Instant, rounds: u32) -> Instant {
+        let mut now = from;
+        for _ in 0..rounds {
+            let sent = now;
+            now += RTT;
+            for _ in 0..cubic.window() / u64::from(PACKET) {
+                cubic.on_acked(now, sent, PACKET.into(), RTT);
+            }
+        }
+        now
+    }
+
+    #[test]
+    fn slow_start_doubles_each_round_trip() {
+        let mut cubic = Cubic::new(PACKET, 10_000);
+        grow(&mut cubic, Instant::now(), 3);
+        assert_eq!(cubic.window(), 80_000);
+    }
+
+    #[test]
+    fn loss_takes_three_tenths_once_a_round_trip() {
+        let now = Instant::now();
+        let mut cubic = Cubic::new(PACKET, 100_000);
+        assert!(cubic.on_lost(now, now, false));
+        assert!(!cubic.on_lost(now, now, false));
+        assert_eq!(cubic.window(), 70_000);
+    }
+
+    /// RFC 9438 section 4.2: K is the time back to the window of the loss.
+    #[test]
+    fn the_window_of_the_last_loss_is_reached_again_after_k() {
+        let now = Instant::now();
+        let mut cubic = Cubic::new(PACKET, 1_000_000);
+        cubic.on_lost(now, now, false);
+        let k = (1_000.0 * 0.3 / C).cbrt();
+        let rounds = (k / RTT.as_secs_f64()) as u32;
+        let later = grow(&mut cubic, now + RTT, rounds);
+        assert!((980_000..1_020_000).contains(&cubic.window()), "{cubic:?}");
+        grow(&mut cubic, later, rounds);
+        assert!(cubic.window() > 1_200_000, "{cubic:?}");
     }
 }

@@ -15,6 +15,8 @@ use crate::history::{History, Totals};
 const SLOT: Duration = Duration::from_millis(2);
 /// Covers the longest interval that is asked for, at one sample a slot.
 const MAX_SAMPLES: usize = 512;
+/// Seconds; over less nothing can be measured.
+const LEAST_SPAN: f64 = 0.001;
 /// Samples older than this say nothing about the present rate.
 const MAX_AGE: Duration = Duration::from_secs(1);
 /// The base is the lowest of this many spans. Long, because a rival's queue
@@ -46,8 +48,6 @@ pub(crate) struct Sample {
 /// What happened between two samples.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Interval {
-    /// Seconds.
-    pub(crate) span: f64,
     /// Bytes a second that left us.
     pub(crate) sent: f64,
     /// Bytes a second at which they arrived, lost ones included: sent bytes
@@ -244,13 +244,12 @@ impl Delay {
             queue_min = queue_min.min(self.queue(first));
             let apart = last.sent_at.saturating_duration_since(first.sent_at);
             let apart = apart.as_secs_f64();
-            if apart < span {
+            if apart < span.max(LEAST_SPAN) {
                 continue;
             }
             let sent = last.totals.sent - first.totals.sent;
             let arrival = (apart + last.delay - first.delay).max(apart * 0.1);
             return Some(Interval {
-                span: apart,
                 sent: sent / apart,
                 arrived: sent / arrival,
                 blocked: (last.totals.blocked - first.totals.blocked) / apart,

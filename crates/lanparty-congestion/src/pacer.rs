@@ -79,3 +79,60 @@ impl Pacer {
         (rate as f64 * MAX_BURST.as_secs_f64()).max(self.packet)
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any moment will do")]
+mod tests {
+    use super::*;
+
+    const PACKET: u16 = 1_250;
+    /// A packet takes a millisecond.
+    const SLOW: Option<u64> = Some(1_250_000);
+
+    #[test]
+    fn nothing_holds_back_without_a_rate() {
+        let now = Instant::now();
+        let mut pacer = Pacer::new(now);
+        assert_eq!(pacer.allowance(now, None, PACKET), u64::MAX);
+        assert_eq!(pacer.next(100_000, None), None);
+    }
+
+    #[test]
+    fn no_more_than_a_millisecond_of_the_rate_is_saved_up() {
+        let now = Instant::now();
+        let mut pacer = Pacer::new(now);
+        let later = now + Duration::from_secs(10);
+        assert_eq!(pacer.allowance(later, Some(12_500_000), PACKET), 12_500);
+        assert_eq!(pacer.allowance(later, SLOW, PACKET), 1_250);
+    }
+
+    #[test]
+    fn timers_that_are_late_by_less_than_a_packet_cost_no_rate() {
+        let mut now = Instant::now();
+        let began = now;
+        let mut pacer = Pacer::new(now);
+        let mut sent = 0;
+        while sent < 1_000 {
+            if pacer.allowance(now, SLOW, PACKET) > 0 {
+                pacer.spend(PACKET.into());
+                sent += 1;
+            } else {
+                let next = pacer.next(1, SLOW).unwrap();
+                now = next + Duration::from_micros(700);
+            }
+        }
+        let took = now - began;
+        assert!(took < Duration::from_millis(1_002), "{took:?}");
+        assert!(took > Duration::from_millis(996), "{took:?}");
+    }
+
+    #[test]
+    fn a_batch_is_waited_for_until_it_may_leave_whole() {
+        let now = Instant::now();
+        let mut pacer = Pacer::new(now);
+        let rate = Some(125_000_000);
+        let next = pacer.next(62_500, rate).unwrap();
+        assert_eq!(next - now, Duration::from_micros(500));
+        assert!(pacer.allowance(next, rate, PACKET) >= 62_499);
+    }
+}
