@@ -16,7 +16,9 @@ use crate::rivals::{OpenVpn, SoftEther, Vxlan, player_address};
 pub enum Kind {
     /// Ours, in a room with a key.
     Sealed,
-    /// Ours, in a room without one.
+    /// The same with programs that keep a core awake, which is not the default.
+    Awake,
+    /// Ours, in a room without a key.
     Clear,
     OpenVpn,
     SoftEther,
@@ -25,6 +27,7 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All but [`Self::Awake`], which is ours a second time.
     pub const ALL: [Self; 5] = [
         Self::Sealed,
         Self::Clear,
@@ -37,6 +40,7 @@ impl Kind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Sealed => "sealed",
+            Self::Awake => "sealed, awake",
             Self::Clear => "in clear",
             Self::OpenVpn => "OpenVPN TAP",
             Self::SoftEther => "SoftEther",
@@ -46,7 +50,7 @@ impl Kind {
 
     #[must_use]
     pub const fn is_rival(self) -> bool {
-        !matches!(self, Self::Sealed | Self::Clear)
+        !matches!(self, Self::Sealed | Self::Awake | Self::Clear)
     }
 
     /// Why it cannot be started here; must be asked inside the sandbox.
@@ -54,7 +58,7 @@ impl Kind {
     pub fn missing(self) -> Option<&'static str> {
         let installed = |program| programs::on_system(program).is_some();
         match self {
-            Self::Sealed | Self::Clear => None,
+            Self::Sealed | Self::Awake | Self::Clear => None,
             Self::OpenVpn => (!installed("openvpn")).then_some("openvpn is not installed"),
             Self::SoftEther => {
                 let all = ["vpnserver", "vpnclient", "vpncmd"]
@@ -71,13 +75,21 @@ impl Kind {
     /// # Errors
     /// When one of its programs does not connect.
     pub fn start(self, options: PartyOptions) -> Result<Tunnel> {
-        let mut party = Party::build(PartyOptions {
-            keyed: self == Self::Sealed,
-            ..options
-        })?;
+        let mut options = options;
+        options.keyed = matches!(self, Self::Sealed | Self::Awake);
+        if self == Self::Awake {
+            for arguments in [
+                &mut options.relay_arguments,
+                &mut options.gateway_arguments,
+                &mut options.player_arguments,
+            ] {
+                arguments.extend(AWAKE.map(str::to_owned));
+            }
+        }
+        let mut party = Party::build(options)?;
         party.make_lan_wire_like()?;
         let rival = match self {
-            Self::Sealed | Self::Clear => {
+            Self::Sealed | Self::Awake | Self::Clear => {
                 party.start_programs()?;
                 Vec::new()
             }
@@ -95,17 +107,21 @@ impl Kind {
             }
         };
         let address = |(number, player): (usize, &crate::party::Player)| match self {
-            Self::Sealed | Self::Clear => player.address(),
+            Self::Sealed | Self::Awake | Self::Clear => player.address(),
             Self::OpenVpn | Self::SoftEther | Self::Vxlan => Ok(player_address(number)),
         };
         let addresses = party.players.iter().enumerate().map(address);
         Ok(Tunnel {
+            kind: self,
             addresses: addresses.collect::<Result<_>>()?,
             party,
             rival,
         })
     }
 }
+
+/// Longer than any pause between the pings of a bench.
+const AWAKE: [&str; 2] = ["--busy-poll", "20000"];
 
 /// The seat that a program has in a tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,6 +142,7 @@ fn by_role(hub: Process, gateway: Process, players: Vec<Process>) -> Vec<(Role, 
 /// A running tunnel.
 #[derive(Debug)]
 pub struct Tunnel {
+    pub kind: Kind,
     pub party: Party,
     /// Its programs, where they are not the party's.
     rival: Vec<(Role, Process)>,

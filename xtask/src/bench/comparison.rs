@@ -32,6 +32,12 @@ struct Medians {
     figures: BTreeMap<String, f64>,
 }
 
+const RATIOS: [(&str, Kind); 3] = [
+    ("sealed/clear", Kind::Clear),
+    ("sealed/OpenVPN", Kind::OpenVpn),
+    ("sealed/SoftEther", Kind::SoftEther),
+];
+
 /// How long it takes to measure all tunnels when one takes `once`.
 pub(super) fn about(arguments: &Arguments, once: Duration) -> Duration {
     // SoftEther, the slowest, takes twice as long to connect.
@@ -96,12 +102,6 @@ impl Comparison {
 
     /// A line for each figure, a column for each tunnel, and ratios.
     pub(super) fn rows(&self, names: &[Named]) -> Vec<Vec<String>> {
-        const RATIOS: [(&str, Kind); 3] = [
-            ("sealed/clear", Kind::Clear),
-            ("sealed/OpenVPN", Kind::OpenVpn),
-            ("sealed/SoftEther", Kind::SoftEther),
-        ];
-        let cell = |number: Option<f64>| number.map_or_else(|| "-".to_owned(), |it| figure(it));
         let tunnels = || Kind::ALL.into_iter();
         let heading = std::iter::once("")
             .chain(tunnels().map(Kind::name))
@@ -109,10 +109,9 @@ impl Comparison {
             .map(str::to_owned);
         let line = |(key, name): &Named| {
             let figures = tunnels().map(|kind| cell(self.figure(kind, key)));
-            let ratios = RATIOS.map(|(_, other)| self.ratio(key, Kind::Sealed, other));
             std::iter::once((*name).to_owned())
                 .chain(figures)
-                .chain(ratios.map(cell))
+                .chain(self.ratios(key, Kind::Sealed))
                 .collect()
         };
         let skipped = self
@@ -123,6 +122,20 @@ impl Comparison {
             .chain(names.iter().map(line))
             .chain(skipped)
             .collect()
+    }
+
+    /// A line of [`Self::rows`] about ours in another state than the default.
+    pub(super) fn row_of(&self, kind: Kind, (key, name): Named) -> Vec<String> {
+        let others = Kind::ALL.iter().skip(1).map(|_| cell(None));
+        [name.to_owned(), cell(self.figure(kind, key))]
+            .into_iter()
+            .chain(others)
+            .chain(self.ratios(key, kind))
+            .collect()
+    }
+
+    fn ratios(&self, key: &str, kind: Kind) -> [String; 3] {
+        RATIOS.map(|(_, other)| cell(self.ratio(key, kind, other)))
     }
 
     /// A group for each figure, a bar for each tunnel.
@@ -177,6 +190,10 @@ fn players() -> PartyOptions {
     }
 }
 
+fn cell(number: Option<f64>) -> String {
+    number.map_or_else(|| "-".to_owned(), figure)
+}
+
 fn figure(number: f64) -> String {
     if number < 100.0 {
         format!("{number:.2}")
@@ -221,6 +238,17 @@ mod tests {
         let comparison = comparison(&[(Kind::Sealed, 0.0), (Kind::OpenVpn, 0.0)]);
         let ratio = comparison.ratio("mbit", Kind::Sealed, Kind::OpenVpn);
         assert_eq!(ratio, None);
+    }
+
+    #[test]
+    fn ours_in_another_state_stands_in_our_column() {
+        let comparison = comparison(&[(Kind::Awake, 600.0), (Kind::OpenVpn, 200.0)]);
+        let row = comparison.row_of(Kind::Awake, ("mbit", "awake"));
+        assert_eq!(row[..3], ["awake", "600", "-"]);
+        let heading = &comparison.rows(&[])[0];
+        assert_eq!(row.len(), heading.len());
+        let ratio = heading.iter().position(|name| name == "sealed/OpenVPN");
+        assert_eq!(row[ratio.unwrap()], "3.00");
     }
 
     #[test]

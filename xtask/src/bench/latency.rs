@@ -26,6 +26,19 @@ const ROUND_TRIPS: [Named; 6] = [
     ("down_p50_ms", "while TCP goes down, p50"),
     ("down_p99_ms", "while TCP goes down, p99"),
 ];
+/// Ours with a core kept awake, at rest.
+const AWAKE: [Named; 2] = [
+    (IDLE_P50, "at rest, --busy-poll 20000, p50"),
+    ("idle_p99_ms", "at rest, --busy-poll 20000, p99"),
+];
+const KINDS: [Kind; 6] = [
+    Kind::Sealed,
+    Kind::Awake,
+    Kind::Clear,
+    Kind::OpenVpn,
+    Kind::SoftEther,
+    Kind::Vxlan,
+];
 const LOSS: [Named; 2] = [
     ("up_loss_percent", "loss while TCP goes up, %"),
     ("down_loss_percent", "loss while TCP goes down, %"),
@@ -54,6 +67,9 @@ fn figures(tunnel: &Tunnel) -> Result<Figures> {
         (IDLE_P50, milliseconds(idle.percentile(50))),
         ("idle_p99_ms", milliseconds(idle.percentile(99))),
     ]);
+    if tunnel.kind == Kind::Awake {
+        return Ok(figures);
+    }
     let load = WARM_UP + LOADED + Duration::from_secs(1);
     for (keys, from, to, address) in [
         (
@@ -89,8 +105,8 @@ fn milliseconds(time: Duration) -> f64 {
 }
 
 impl Report {
-    pub(super) fn idle_over(&self, rival: Kind) -> Option<f64> {
-        self.comparison.ratio(IDLE_P50, Kind::Sealed, rival)
+    pub(super) fn idle_over(&self, ours: Kind, rival: Kind) -> Option<f64> {
+        self.comparison.ratio(IDLE_P50, ours, rival)
     }
 }
 
@@ -98,17 +114,22 @@ impl Measured for Report {
     const TITLE: &'static str = "Round trips through tunnels, in ms";
 
     fn about(arguments: &Arguments) -> Duration {
-        comparison::about(arguments, Duration::from_secs(15))
+        comparison::about(arguments, Duration::from_secs(17))
     }
 
     fn measure(arguments: &Arguments) -> Result<Self> {
         let say = |what: &str| arguments.say(&format!("latency, {what}"));
-        let comparison = Comparison::run(&Kind::ALL, arguments.repeats, say, figures)?;
+        let comparison = Comparison::run(&KINDS, arguments.repeats, say, figures)?;
         Ok(Self { comparison })
     }
 
     fn rows(&self) -> Vec<Vec<String>> {
-        self.comparison.rows(&[&ROUND_TRIPS[..], &LOSS].concat())
+        let mut rows = self.comparison.rows(&[&ROUND_TRIPS[..], &LOSS].concat());
+        let awake = AWAKE.map(|named| self.comparison.row_of(Kind::Awake, named));
+        // Below the heading and the two lines at rest.
+        let below = rows.len().min(3);
+        rows.splice(below..below, awake);
+        rows
     }
 
     fn plots(&self) -> Vec<Plot> {
