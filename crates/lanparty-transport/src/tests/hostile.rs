@@ -118,6 +118,28 @@ fn a16_frames_without_a_purpose_end_their_connection_and_no_other() {
 }
 
 #[test]
+fn a16_a_flood_of_timing_marks_ends_its_connection_and_is_never_shown() {
+    let mut pair = Pair::new(&Setup::default());
+    let mut raw = connected_raw(&mut pair);
+    let mark = Bytes::from_static(&[0x16, 1, 0, 0, 0, 0]);
+    for _ in 0..5_000 {
+        for _ in 0..20 {
+            let _blocked = raw.conn.datagrams().send(mark.clone(), false);
+        }
+        raw.turn(pair.now());
+        pair.turn();
+        if !pair.server.closed.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(
+        protocol_fault(&mut pair),
+        "too many frames that serve no purpose"
+    );
+    assert!(pair.server.datagrams.is_empty());
+}
+
+#[test]
 fn a15_a_panic_over_one_connection_ends_that_one_and_no_other() {
     let mut pair = Pair::connected(&Setup::default());
     let (first, first_seen) = (pair.client.conn(), pair.server.conn());

@@ -156,6 +156,8 @@ pub(super) struct Outcome {
     /// Bytes of the bulk's datagrams that arrived, of what the line carries.
     pub(super) goodput: f64,
     pub(super) dropped: u64,
+    /// Each client's part of the goodput.
+    pub(super) shares: Vec<f64>,
     pub(super) stats: ConnStats,
 }
 
@@ -210,13 +212,15 @@ impl World {
 
     /// Datagrams that no longer fit are cut in two, as frames are.
     pub(super) fn cut_in_halves(&mut self) {
-        let transport = &mut self.senders[0].side.transport;
-        transport.set_splitter(Box::new(|bytes, _, pieces| {
-            let head = bytes.slice(..2);
-            let (first, second) = bytes.split_at(bytes.len() / 2);
-            pieces.push(Bytes::copy_from_slice(first));
-            pieces.push([&head, second].concat().into());
-        }));
+        for sender in &mut self.senders {
+            let transport = &mut sender.side.transport;
+            transport.set_splitter(Box::new(|bytes, _, pieces| {
+                let head = bytes.slice(..2);
+                let (first, second) = bytes.split_at(bytes.len() / 2);
+                pieces.push(Bytes::copy_from_slice(first));
+                pieces.push([&head, second].concat().into());
+            }));
+        }
     }
 
     /// The first client sends 64 bytes every 15 ms beside.
@@ -291,6 +295,11 @@ impl World {
             sparse_count: self.latencies.len(),
             goodput: received as f64 / capacity,
             dropped: self.up.dropped,
+            shares: self
+                .senders
+                .iter()
+                .map(|sender| sender.received as f64 / received as f64)
+                .collect(),
             stats: self.stats(),
         }
     }
