@@ -51,6 +51,7 @@ const MIN_ROUND: f64 = 0.020;
 /// Spans over which arrivals are measured, seconds.
 const STEADY_SPAN: f64 = 0.050;
 const STARTUP_SPAN: f64 = 0.010;
+const STARTUP_SPAN_NEAR: f64 = 0.004;
 /// Four marks: of those the lowest counts.
 const LATELY: f64 = 0.020;
 /// The target is the configured one at this rate, bytes a second, and falls
@@ -246,7 +247,7 @@ impl Controller {
     }
 
     fn decide_startup(&mut self, now: Instant) {
-        let Some(interval) = self.delay.interval(STARTUP_SPAN) else {
+        let Some(interval) = self.delay.interval(self.startup_span()) else {
             return;
         };
         if interval.blocked < 0.5 {
@@ -259,12 +260,9 @@ impl Controller {
             self.is_measured = true;
             self.enter_steady(now);
         } else if !self.loss.is_suspicious() {
-            // What came before the first measurement was a guess.
-            self.capacity = if self.is_measured {
-                self.capacity.max(interval.arrived)
-            } else {
-                interval.arrived.max(self.capacity)
-            };
+            // Without a queue no more arrives than was sent; what seems more
+            // waited for a stalled host.
+            self.capacity = self.capacity.max(interval.arrived.min(interval.sent));
             self.is_measured = true;
         }
     }
@@ -339,6 +337,14 @@ impl Controller {
         if let Some(interval) = self.delay.interval(STARTUP_SPAN) {
             self.capacity = self.capacity.min(interval.arrived);
             self.proven = self.capacity;
+        }
+    }
+
+    fn startup_span(&self) -> f64 {
+        if self.delay.latest_rtt() < STALL {
+            STARTUP_SPAN_NEAR
+        } else {
+            STARTUP_SPAN
         }
     }
 

@@ -16,6 +16,12 @@ const MIN_PACKETS: f64 = 100.0;
 /// While the rate doubles one window of this is enough.
 const HEAVY: f64 = 0.15;
 const MIN_SPAN: Duration = Duration::from_millis(50);
+/// A window with fewer packets ends then and says nothing.
+const MAX_SPAN: Duration = Duration::from_millis(400);
+/// More than this without our fault is an outage and not a path to use.
+const MOST_RANDOM: f64 = 0.10;
+/// Nor does a policer take more than this from a rate that it let pass before.
+const OUTAGE: f64 = 0.5;
 /// Sent in a test, of what arrived before.
 pub(crate) const TEST_RATE: f64 = 0.85;
 /// A policer's loss of 15 % and less is gone at [`TEST_RATE`].
@@ -115,13 +121,19 @@ impl LossJudge {
         let total = self.acked + self.lost;
         let span = now.saturating_duration_since(self.began);
         // What was sent in a round trip is told in the next.
-        if span < MIN_SPAN.max(2 * rtt) || total < MIN_PACKETS * packet {
+        let is_thin = total < MIN_PACKETS * packet;
+        let least = if is_thin { MAX_SPAN } else { MIN_SPAN };
+        if span < least.max(2 * rtt) {
             return Judgement::Nothing;
         }
-        let loss = self.lost / total;
+        let loss = self.lost / total.max(packet);
         self.acked = 0.0;
         self.lost = 0.0;
         self.began = now;
+        if is_thin || (loss > OUTAGE && !is_doubling) {
+            self.phase = Phase::Watching { suspicious: 0 };
+            return Judgement::Nothing;
+        }
         self.random += (loss.min(self.random) - self.random) / 16.0;
         match self.phase {
             Phase::Testing { loss: before, rate } => {
@@ -130,7 +142,7 @@ impl LossJudge {
                     self.ceiling = Some((rate, now + HOLD));
                     return Judgement::Policed { rate };
                 }
-                self.random = self.random.max(loss);
+                self.random = self.random.max(loss).min(MOST_RANDOM);
                 Judgement::Random
             }
             Phase::Watching { suspicious } => {

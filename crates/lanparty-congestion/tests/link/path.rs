@@ -24,6 +24,8 @@ pub(crate) struct Line {
     pub(crate) loss: f64,
     /// Everything that comes in these spans is dropped.
     pub(crate) outages: Vec<(Nanos, Nanos)>,
+    /// Part of what comes in these spans that is dropped.
+    pub(crate) holes: Vec<(Nanos, Nanos, f64)>,
     /// Bits a second and bytes of a policer before the queue.
     pub(crate) policer: Option<(f64, f64)>,
 }
@@ -38,6 +40,7 @@ impl Line {
             reorders: false,
             loss: 0.0,
             outages: Vec::new(),
+            holes: Vec::new(),
             policer: None,
         }
     }
@@ -106,7 +109,13 @@ impl Link {
             .outages
             .iter()
             .any(|(from, to)| (*from..*to).contains(&now));
-        if out || self.is_policed(now, bytes) {
+        let holes = self.line.holes.iter();
+        let hole = holes
+            .filter(|(from, to, _)| (*from..*to).contains(&now))
+            .map(|(_, _, part)| *part)
+            .fold(0.0, f64::max);
+        let is_lost = hole > 0.0 && rng.random_bool(hole);
+        if out || is_lost || self.is_policed(now, bytes) {
             return Fate::Dropped;
         }
         let rate = self.rate(now);

@@ -131,6 +131,15 @@ fn after_a_black_out_the_rate_is_back_within_a_second() {
 }
 
 #[test]
+fn a_hole_that_lets_little_through_is_left_behind_at_once() {
+    let mut line = home(50e6);
+    line.holes = vec![(3 * SECOND, 3 * SECOND + 600 * MS, 0.95)];
+    let report = alone(line, 7 * SECOND).run();
+    let got = report.utilisation(4_600 * MS, 6 * SECOND);
+    assert!(got > 0.9, "{got}");
+}
+
+#[test]
 fn a_policer_is_not_overrun_for_long() {
     let mut line = home(1e9);
     line.policer = Some((50e6, 30_000.0));

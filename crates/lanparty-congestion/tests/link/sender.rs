@@ -17,12 +17,15 @@ pub(crate) enum Kind {
     /// Ours, with a peer that tells no times.
     OursByRoundTrip,
     Cubic,
+    /// Whoever sends this many bits a second, whatever happens.
+    Constant(u64),
 }
 
 #[derive(Clone, Debug)]
 enum Brain {
     Ours(Box<Controller>, Pacer),
     Cubic(Cubic),
+    Constant(u64, Pacer),
 }
 
 /// When there is something to send.
@@ -72,6 +75,7 @@ impl Sender {
                 Pacer::new(at),
             ),
             Kind::Cubic => Brain::Cubic(Cubic::new(PACKET as u16, 10 * PACKET)),
+            Kind::Constant(rate) => Brain::Constant(rate, Pacer::new(at)),
         };
         Self {
             brain,
@@ -102,7 +106,7 @@ impl Sender {
     pub(crate) fn controller(&self) -> Option<&Controller> {
         match &self.brain {
             Brain::Ours(controller, _) => Some(controller),
-            Brain::Cubic(_) => None,
+            Brain::Cubic(_) | Brain::Constant(..) => None,
         }
     }
 
@@ -115,6 +119,7 @@ impl Sender {
         match &self.brain {
             Brain::Ours(controller, _) => controller.window(),
             Brain::Cubic(cubic) => cubic.window(),
+            Brain::Constant(..) => u64::MAX,
         }
     }
 
@@ -169,6 +174,15 @@ impl Sender {
             }
             Brain::Cubic(_) if !fits => return Step::Wait(None),
             Brain::Cubic(_) => {}
+            Brain::Constant(rate, pacer) => {
+                let rate = Some(*rate / 8);
+                if pacer.allowance(at, rate, PACKET as u16) == 0 {
+                    let next = pacer.next(PACKET, rate).expect("no allowance");
+                    let next = next.saturating_duration_since(self.base).as_nanos() as Nanos;
+                    return Step::Wait(Some(next.max(now + 1)));
+                }
+                pacer.spend(PACKET);
+            }
         }
         self.offered += PACKET as f64;
         self.emit(now)
@@ -211,7 +225,7 @@ impl Sender {
             match &mut self.brain {
                 Brain::Ours(controller, _) => controller.on_acked(at, sent, bytes),
                 Brain::Cubic(cubic) if was_full => cubic.on_acked(at, sent, bytes, rtt),
-                Brain::Cubic(_) => {}
+                Brain::Cubic(_) | Brain::Constant(..) => {}
             }
         }
         let Some((number, sent_at)) = newest else {
@@ -304,6 +318,7 @@ impl Sender {
             Brain::Cubic(cubic) => {
                 cubic.on_lost(at, sent, persistent);
             }
+            Brain::Constant(..) => {}
         }
     }
 }
