@@ -118,6 +118,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "crates/lanparty-lan/",
     "crates/lanparty-os/",
     "tests/lab/src/namespace.rs",
+    "tests/lab/src/superframes.rs",
     "tests/lab/src/packet.rs",
 ];
 
