@@ -13,10 +13,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use lanparty_lab::bottleneck::{self, Loaded};
 use lanparty_lab::flow::Flow;
 use lanparty_lab::line::{Direction, Line};
 use lanparty_lab::tunnel::Kind;
-use lanparty_lab::{PartyOptions, bottleneck, sandbox};
+use lanparty_lab::{PartyOptions, Tunnel, sandbox};
+
+type Bulk = fn(&Tunnel, Direction, Duration) -> Result<Loaded>;
 
 fn main() -> Result<ExitCode> {
     let mut arguments = std::env::args().skip(1);
@@ -45,11 +48,18 @@ fn main() -> Result<ExitCode> {
     })?;
     let idle = bottleneck::idle(&tunnel, time / 2)?;
     print("idle", &idle);
-    for (name, direction) in [("up", Direction::Up), ("down", Direction::Down)] {
-        let loaded = bottleneck::loaded(&tunnel, direction, time)?;
+    let copy: Bulk = bottleneck::loaded;
+    let flood: Bulk = bottleneck::flooded;
+    for (name, bulk, direction) in [
+        ("copy up", copy, Direction::Up),
+        ("copy down", copy, Direction::Down),
+        ("flood up", flood, Direction::Up),
+        ("flood down", flood, Direction::Down),
+    ] {
+        let loaded = bulk(&tunnel, direction, time)?;
         print(name, &loaded.flow);
         println!(
-            "      p99 minus idle {:.2} ms, bottleneck used {:.2} %, goodput {:.2} %, dropped by it {}",
+            "           p99 minus idle {:.2} ms, bottleneck used {:.2} %, goodput {:.2} %, dropped by it {}",
             milliseconds(loaded.flow.round(99)) - milliseconds(idle.round(99)),
             loaded.used * 100.0,
             loaded.goodput * 100.0,
@@ -62,7 +72,7 @@ fn main() -> Result<ExitCode> {
 fn print(name: &str, flow: &Flow) {
     let ms = |time| format!("{:.2}", milliseconds(time));
     println!(
-        "{name:5} round p50 {} p99 {} max {} ms, there p50 {} p99 {}, back p50 {} p99 {}, lost {:.2} %, sent late by {} at most",
+        "{name:10} round p50 {} p99 {} max {} ms, there p50 {} p99 {}, back p50 {} p99 {}, lost {:.2} %, sent late by {} at most",
         ms(flow.round(50)),
         ms(flow.round(99)),
         ms(flow.round(100)),

@@ -1,6 +1,7 @@
 //! What a tunnel makes of a bottleneck: a game's stream and a bulk copy at the
 //! same time, and how full the line is meanwhile.
 
+use std::net::Ipv4Addr;
 use std::thread;
 use std::time::Duration;
 
@@ -8,11 +9,20 @@ use anyhow::{Context as _, Result};
 
 use crate::flow::Flow;
 use crate::line::{Direction, HomeLine};
+use crate::node::Node;
 use crate::tunnel::Tunnel;
-use crate::{iperf, wait};
+use crate::{iperf, stream, wait};
 
-/// Until bulk TCP has found its speed, slow start's overshoot included.
-pub const WARM_UP: Duration = Duration::from_secs(3);
+/// Until a single Cubic connection has filled the queue of a line: it leaves slow
+/// start early (HyStart) and then grows by `0.4 t^3` packets (RFC 9438 section
+/// 4.2), 400 of them, which are 100 ms at 50 Mbit/s, in 10 s.
+pub const WARM_UP: Duration = Duration::from_secs(10);
+/// Until a flood has: it is there at once.
+const FLOOD_WARM_UP: Duration = Duration::from_secs(4);
+/// What a flood wants, over what the line carries.
+const TOO_MUCH: f64 = 1.25;
+/// Of a flood's datagrams.
+const FLOOD_PAYLOAD: usize = 1_200;
 
 /// What was seen while bulk filled one direction of the first player's line.
 #[derive(Clone, Debug)]
@@ -44,34 +54,69 @@ pub fn idle(tunnel: &Tunnel, time: Duration) -> Result<Flow> {
 /// # Errors
 /// When the first player's line has no bottleneck there.
 pub fn loaded(tunnel: &Tunnel, direction: Direction, time: Duration) -> Result<Loaded> {
+    let (from, to, address) = ends(tunnel, direction)?;
+    // The copy outlasts the stream and its last answers.
+    let all = time + Duration::from_secs(2);
+    let copy = move || {
+        let copied = iperf::tcp_warm(from, to, address, WARM_UP, all)?;
+        Ok(copied.bits_per_second)
+    };
+    beside(tunnel, direction, copy, WARM_UP, time)
+}
+
+/// The stream for `time` beside datagrams that ask nobody how many may come.
+///
+/// # Errors
+/// When the first player's line has no bottleneck there.
+pub fn flooded(tunnel: &Tunnel, direction: Direction, time: Duration) -> Result<Loaded> {
+    let (from, to, address) = ends(tunnel, direction)?;
+    let rate = first_line(tunnel)?.rate(direction)?;
+    let wanted = figure(rate.bits_per_second()) * TOO_MUCH;
+    let datagrams = wanted / figure(8 * u64::try_from(FLOOD_PAYLOAD)?);
+    let all = FLOOD_WARM_UP + time + Duration::from_secs(2);
+    let flood = move || {
+        let stream = stream::steady(from, to, address, FLOOD_PAYLOAD, datagrams, all)?;
+        Ok(stream.bits_per_second(FLOOD_WARM_UP, all))
+    };
+    beside(tunnel, direction, flood, FLOOD_WARM_UP, time)
+}
+
+/// Runs `bulk`, which returns its bits a second, and the stream after `warm_up`.
+fn beside(
+    tunnel: &Tunnel,
+    direction: Direction,
+    bulk: impl FnOnce() -> Result<f64> + Send,
+    warm_up: Duration,
+    time: Duration,
+) -> Result<Loaded> {
     let line = first_line(tunnel)?;
-    let rate = match direction {
-        Direction::Up => line.line().up,
-        Direction::Down => line.line().down,
-    };
-    let rate = rate.context("the line has no bottleneck in this direction")?;
-    let (player, player_address) = tunnel.player(0)?;
-    let (host, host_address) = tunnel.host();
-    let (from, to, address) = match direction {
-        Direction::Up => (player, host, host_address),
-        Direction::Down => (host, player, player_address),
-    };
+    let rate = line.rate(direction)?;
+    let (player, _) = tunnel.player(0)?;
+    let (host, address) = tunnel.host();
     thread::scope(|scope| {
-        // The copy outlasts the stream and its last answers.
-        let all = time + Duration::from_secs(2);
-        let bulk = scope.spawn(move || iperf::tcp_warm(from, to, address, WARM_UP, all));
-        thread::sleep(WARM_UP + Duration::from_millis(500));
+        let bulk = scope.spawn(bulk);
+        thread::sleep(warm_up + Duration::from_millis(500));
         let (before, begin) = (line.passed(direction)?, wait::now());
-        let flow = Flow::run(player, host, host_address, time)?;
+        let flow = Flow::run(player, host, address, time)?;
         let (after, end) = (line.passed(direction)?, wait::now());
-        let bulk = bulk.join().ok().context("the copy's thread panicked")??;
+        let bulk = bulk.join().ok().context("the bulk's thread panicked")??;
         let could = figure(rate.bytes_in(end - begin));
         Ok(Loaded {
             flow,
             used: figure(after.bytes - before.bytes) / could,
-            goodput: bulk.bits_per_second / figure(rate.bits_per_second()),
+            goodput: bulk / figure(rate.bits_per_second()),
             dropped: after.dropped - before.dropped,
         })
+    })
+}
+
+/// Who sends bulk, who gets it, and under which address.
+fn ends(tunnel: &Tunnel, direction: Direction) -> Result<(&Node, &Node, Ipv4Addr)> {
+    let (player, player_address) = tunnel.player(0)?;
+    let (host, host_address) = tunnel.host();
+    Ok(match direction {
+        Direction::Up => (player, host, host_address),
+        Direction::Down => (host, player, player_address),
     })
 }
 

@@ -165,9 +165,16 @@ impl HomeLine {
         Ok(Self { node, link, line })
     }
 
-    #[must_use]
-    pub const fn line(&self) -> &Line {
-        &self.line
+    /// How fast a direction's bottleneck is.
+    ///
+    /// # Errors
+    /// When that direction has none.
+    pub fn rate(&self, direction: Direction) -> Result<Rate> {
+        let rate = match direction {
+            Direction::Up => self.line.up,
+            Direction::Down => self.line.down,
+        };
+        rate.context("the line has no bottleneck in this direction")
     }
 
     /// The link program, where the weather is anything but fair.

@@ -61,6 +61,14 @@ impl Contender {
 
 const DIRECTIONS: [(&str, Direction); 2] = [("up", Direction::Up), ("down", Direction::Down)];
 
+/// Said of each direction while datagrams flood it, whose sender heeds no loss: how
+/// long a tunnel lets the line's queue become when its load does not give way.
+const FLOODED: [(&str, &str); 3] = [
+    ("flooded_p50_ms", "p50 beside a flood, ms"),
+    ("flooded_p99_ms", "p99 beside a flood, ms"),
+    ("flooded_loss_percent", "lost beside a flood, %"),
+];
+
 /// What is said of each direction: the end of a key, and words for people.
 const OF_A_DIRECTION: [(&str, &str); 8] = [
     ("p50_ms", "p50, ms"),
@@ -143,6 +151,14 @@ fn measure(contender: &Contender, time: Duration) -> Result<Seen> {
         let of_loaded = of_a_direction(&loaded, &idle);
         let keys = OF_A_DIRECTION.map(|(key, _)| format!("{name}_{key}"));
         figures.extend(keys.into_iter().zip(of_loaded));
+        let flow = bottleneck::flooded(&tunnel, direction, time)?.flow;
+        let keys = FLOODED.map(|(key, _)| format!("{name}_{key}"));
+        let of_flooded = [
+            milliseconds(flow.round(50)),
+            milliseconds(flow.round(99)),
+            flow.loss() * 100.0,
+        ];
+        figures.extend(keys.into_iter().zip(of_flooded));
     }
     Ok(Seen { figures, series })
 }
@@ -238,8 +254,8 @@ impl Measured for Report {
         "A game beside a bulk copy on a line of 50 Mbit/s up and 10 down, queues of 100 ms";
 
     fn about(arguments: &Arguments) -> Duration {
-        // Starting, warming up and draining.
-        let once = Duration::from_secs(25) + time(arguments) * 3;
+        // Starting, draining and the floods' warming up.
+        let once = Duration::from_secs(35) + bottleneck::WARM_UP * 2 + time(arguments) * 5;
         let runs = CONTENDERS.len() * arguments.repeats;
         once * u32::try_from(runs).unwrap_or(u32::MAX)
     }
@@ -307,12 +323,14 @@ impl Measured for Report {
             line("at rest, p99, ms".to_owned(), "idle_p99_ms"),
         ];
         for (direction, _) in DIRECTIONS {
-            rows.extend(OF_A_DIRECTION.map(|(key, words)| {
-                line(
-                    format!("{direction}: {words}"),
-                    &format!("{direction}_{key}"),
-                )
-            }));
+            rows.extend([&OF_A_DIRECTION[..], &FLOODED].concat().into_iter().map(
+                |(key, words)| {
+                    line(
+                        format!("{direction}: {words}"),
+                        &format!("{direction}_{key}"),
+                    )
+                },
+            ));
         }
         let ceiling = |name| {
             let mut ceilings = self.ceilings.iter();

@@ -7,13 +7,14 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use lanparty_lab::bottleneck::{self, Loaded};
 use lanparty_lab::flow::Flow;
 use lanparty_lab::line::{Direction, Line, Rate};
 use lanparty_lab::link::{Link, Weather};
 use lanparty_lab::party::{HOME_ROUTER, HOST1};
 use lanparty_lab::stream::{self, Stream};
 use lanparty_lab::tunnel::Kind;
-use lanparty_lab::{PartyOptions, Tunnel, bottleneck, iperf, sandbox, traffic};
+use lanparty_lab::{PartyOptions, Tunnel, iperf, sandbox, traffic};
 
 /// What bulk may add to the game's p99. A queue of 100 ms that nobody manages
 /// adds 80 to 100 ms.
@@ -30,11 +31,13 @@ fn on(line: Line) -> PartyOptions {
     }
 }
 
-fn the_game_goes_on_in_a_room(kind: Kind) -> Result<()> {
+type Bulk = fn(&Tunnel, Direction, Duration) -> Result<Loaded>;
+
+fn the_game_goes_on(kind: Kind, bulk: Bulk) -> Result<()> {
     let tunnel = kind.start(on(Line::shaped()))?;
     let idle = bottleneck::idle(&tunnel, WATCHED)?;
     for direction in [Direction::Up, Direction::Down] {
-        let loaded = bottleneck::loaded(&tunnel, direction, WATCHED)?;
+        let loaded = bulk(&tunnel, direction, WATCHED)?;
         let over_idle = loaded.flow.round(99).saturating_sub(idle.round(99));
         eprintln!(
             "{direction:?}: p99 {:?}, at rest {:?}; lost {:.3}, line used {:.3}, goodput {:.3}",
@@ -63,13 +66,23 @@ fn the_game_goes_on_in_a_room(kind: Kind) -> Result<()> {
 }
 
 #[test]
-fn i9_a_game_goes_on_while_bulk_fills_the_line_in_a_sealed_room() {
-    sandbox::test(|| the_game_goes_on_in_a_room(Kind::Sealed));
+fn i9_a_game_goes_on_while_a_copy_fills_the_line_in_a_sealed_room() {
+    sandbox::test(|| the_game_goes_on(Kind::Sealed, bottleneck::loaded));
 }
 
 #[test]
-fn i9_a_game_goes_on_while_bulk_fills_the_line_in_a_room_without_a_key() {
-    sandbox::test(|| the_game_goes_on_in_a_room(Kind::Clear));
+fn i9_a_game_goes_on_while_a_copy_fills_the_line_in_a_room_without_a_key() {
+    sandbox::test(|| the_game_goes_on(Kind::Clear, bottleneck::loaded));
+}
+
+#[test]
+fn i9_a_game_goes_on_while_a_flood_fills_the_line_in_a_sealed_room() {
+    sandbox::test(|| the_game_goes_on(Kind::Sealed, bottleneck::flooded));
+}
+
+#[test]
+fn i9_a_game_goes_on_while_a_flood_fills_the_line_in_a_room_without_a_key() {
+    sandbox::test(|| the_game_goes_on(Kind::Clear, bottleneck::flooded));
 }
 
 /// 50 Mbit/s each way and a round trip of 20 ms, in this weather.
