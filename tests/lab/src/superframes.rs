@@ -186,10 +186,7 @@ pub fn malformed() -> Result<Vec<(String, u64)>> {
         Some((name.to_owned(), value.trim().parse().ok()?))
     }));
     let known = |wanted: &&str| counters.iter().any(|(name, _)| name == wanted);
-    ensure!(
-        MALFORMED.iter().all(known),
-        "this kernel counts otherwise"
-    );
+    ensure!(MALFORMED.iter().all(known), "this kernel counts otherwise");
     counters.retain(|(name, value)| MALFORMED.contains(&name.as_str()) && *value > 0);
     Ok(counters)
 }
