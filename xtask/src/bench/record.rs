@@ -47,6 +47,10 @@ The first needs root and installs what it lacks; the second writes this page.
 
 pub(super) fn write(report: &Report, workspace: &Path) -> Result<()> {
     let plots = workspace.join("docs").join(PLOTS);
+    // A plot that is no more would be taken for a new one.
+    if plots.exists() {
+        fs::remove_dir_all(&plots)?;
+    }
     fs::create_dir_all(&plots)?;
     report.save_plots(&plots)?;
     fs::write(workspace.join(DOCUMENT), document(report))?;
