@@ -255,8 +255,8 @@ impl Controller {
         }
         let queue = self.first_queue(now);
         if queue > self.target() + 0.001 + 2.0 * self.delay.noise() {
-            self.capacity = interval.arrived;
-            self.proven = interval.arrived;
+            self.capacity = self.arrived_through_stalls(interval.arrived);
+            self.proven = self.capacity;
             self.is_measured = true;
             self.enter_steady(now);
         } else if !self.loss.is_suspicious() {
@@ -335,7 +335,8 @@ impl Controller {
             return;
         }
         if let Some(interval) = self.delay.interval(STARTUP_SPAN) {
-            self.capacity = self.capacity.min(interval.arrived);
+            let arrived = self.arrived_through_stalls(interval.arrived);
+            self.capacity = self.capacity.min(arrived);
             self.proven = self.capacity;
         }
     }
@@ -356,6 +357,12 @@ impl Controller {
             STARTUP_LATELY
         };
         self.delay.queue_lately(now, window).unwrap_or(0.0)
+    }
+
+    /// A stall makes a short interval look slower than a long one.
+    fn arrived_through_stalls(&self, short: f64) -> f64 {
+        let long = self.delay.interval(STEADY_SPAN);
+        long.map_or(short, |interval| short.max(interval.arrived))
     }
 
     fn rounds_since(&self, now: Instant, since: Instant) -> f64 {
@@ -456,22 +463,27 @@ impl Controller {
                 self.delay.rebase(from);
                 self.capacity = before;
                 self.proven = before;
-                self.enter_steady(now);
-                let fast = seconds(ROUNDS_TO_FAST * self.delay.latest_rtt().max(MIN_ROUND));
-                self.empty_since = now.checked_sub(fast);
+                self.leave_rival(now);
                 return;
             }
             let drained = self.queue.unwrap_or(0.0) < 2.0 * target;
             if test.end(now, part, drained) {
                 self.capacity = before;
                 self.proven = before;
-                self.enter_steady(now);
+                self.leave_rival(now);
             }
         } else if test.rate(now).is_none() {
             self.capacity = interval.arrived;
             self.proven = interval.arrived;
             test.begin_if_due(now, interval.arrived, rtt);
         }
+    }
+
+    /// What the rival had is free now: grow fast where no queue stands.
+    fn leave_rival(&mut self, now: Instant) {
+        self.enter_steady(now);
+        let round = self.delay.latest_rtt().max(MIN_ROUND);
+        self.empty_since = now.checked_sub(seconds(ROUNDS_TO_FAST * round));
     }
 
     fn enter_steady(&mut self, now: Instant) {
