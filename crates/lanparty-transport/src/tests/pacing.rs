@@ -110,6 +110,7 @@ fn a_false_alarm_about_the_mtu_costs_at_most_a_second() {
     world.cut_in_halves();
     world.start_bulk(0);
     world.run(Duration::from_secs(2));
+    let before = second(&mut world);
 
     // Nothing longer than QUIC's least gets through, until the alarm.
     world.set_path_mtu(1_200);
@@ -118,8 +119,11 @@ fn a_false_alarm_about_the_mtu_costs_at_most_a_second() {
     }
     world.set_path_mtu(usize::MAX);
     assert_eq!(world.stats().mtu, 1_200);
-    world.run(Duration::from_secs(1));
+    let during = second(&mut world);
     assert_eq!(world.stats().mtu, whole);
+    let after = second(&mut world);
+    assert!(during > before / 4.0, "{before} {during} {after}");
+    assert!(after > before * 0.9, "{before} {during} {after}");
 }
 
 #[test]
@@ -131,9 +135,10 @@ fn beside_a_copy_under_cubic_ours_gets_a_fair_part() {
     world.start_bulk(0);
     world.run(Duration::from_secs(2));
     world.start_bulk(1);
-    world.run(Duration::from_secs(5));
-    world.measure_from_here();
+    // Cubic comes out of its start far ahead, and both need some of its sawteeth.
     world.run(Duration::from_secs(10));
+    world.measure_from_here();
+    world.run(Duration::from_secs(30));
     let outcome = world.outcome();
     let share = outcome.shares[0];
     assert!((0.35..0.65).contains(&share), "{outcome:?}");
