@@ -17,15 +17,12 @@ pub(crate) enum Kind {
     /// Ours, with a peer that tells no times.
     OursByRoundTrip,
     Cubic,
-    /// Whoever sends this many bits a second, whatever happens.
-    Constant(u64),
 }
 
 #[derive(Clone, Debug)]
 enum Brain {
     Ours(Box<Controller>, Pacer),
     Cubic(Cubic),
-    Constant(u64, Pacer),
 }
 
 /// When there is something to send.
@@ -75,7 +72,6 @@ impl Sender {
                 Pacer::new(at),
             ),
             Kind::Cubic => Brain::Cubic(Cubic::new(PACKET as u16, 10 * PACKET)),
-            Kind::Constant(rate) => Brain::Constant(rate, Pacer::new(at)),
         };
         Self {
             brain,
@@ -106,7 +102,7 @@ impl Sender {
     pub(crate) fn controller(&self) -> Option<&Controller> {
         match &self.brain {
             Brain::Ours(controller, _) => Some(controller),
-            Brain::Cubic(_) | Brain::Constant(..) => None,
+            Brain::Cubic(_) => None,
         }
     }
 
@@ -119,7 +115,6 @@ impl Sender {
         match &self.brain {
             Brain::Ours(controller, _) => controller.window(),
             Brain::Cubic(cubic) => cubic.window(),
-            Brain::Constant(..) => u64::MAX,
         }
     }
 
@@ -174,15 +169,6 @@ impl Sender {
             }
             Brain::Cubic(_) if !fits => return Step::Wait(None),
             Brain::Cubic(_) => {}
-            Brain::Constant(rate, pacer) => {
-                let rate = Some(*rate / 8);
-                if pacer.allowance(at, rate, PACKET as u16) == 0 {
-                    let next = pacer.next(PACKET, rate).expect("no allowance");
-                    let next = next.saturating_duration_since(self.base).as_nanos() as Nanos;
-                    return Step::Wait(Some(next.max(now + 1)));
-                }
-                pacer.spend(PACKET);
-            }
         }
         self.offered += PACKET as f64;
         self.emit(now)
@@ -225,7 +211,7 @@ impl Sender {
             match &mut self.brain {
                 Brain::Ours(controller, _) => controller.on_acked(at, sent, bytes),
                 Brain::Cubic(cubic) if was_full => cubic.on_acked(at, sent, bytes, rtt),
-                Brain::Cubic(_) | Brain::Constant(..) => {}
+                Brain::Cubic(_) => {}
             }
         }
         let Some((number, sent_at)) = newest else {
@@ -318,7 +304,6 @@ impl Sender {
             Brain::Cubic(cubic) => {
                 cubic.on_lost(at, sent, persistent);
             }
-            Brain::Constant(..) => {}
         }
     }
 }

@@ -258,26 +258,6 @@ impl Simulation {
                 self.report.queue.push((now, self.forward.queue(now)));
                 for (log, sender) in self.report.flows.iter_mut().zip(&self.senders) {
                     log.competing += u64::from(sender.is_competing());
-                    if std::env::var_os("TRACE").is_some() && (now / MS).is_multiple_of(20) {
-                        if let Some(controller) = sender.controller() {
-                            let got: u64 = log
-                                .arrivals
-                                .iter()
-                                .rev()
-                                .take_while(|(at, _)| now - at < 20 * MS)
-                                .map(|(_, bytes)| *bytes)
-                                .sum();
-                            eprintln!(
-                                "{:6} ms queue {:7.2} got {:8.2} rate {:8.2} window {:8} {:?}",
-                                now / MS,
-                                self.forward.queue(now) as f64 / 1e6,
-                                got as f64 * 8.0 / 20e3,
-                                controller.rate().unwrap_or(0) as f64 * 8e-6,
-                                controller.window(),
-                                controller.snapshot()
-                            );
-                        }
-                    }
                 }
                 self.put(now + MS, Event::Sample);
             }

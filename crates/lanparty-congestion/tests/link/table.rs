@@ -1,4 +1,9 @@
-//! Prints the table of the decision record.
+//! Prints the table of the decision record:
+//! `cargo nextest run -p lanparty-congestion --run-ignored only --no-capture`.
+//! `KIND` is ours, rtt or cubic, `ONLY` a part of a scenario's name, `SEED` a
+//! number.
+
+#![expect(clippy::print_stdout, reason = "printing is what it is for")]
 
 use crate::path::{Line, MS, SECOND};
 use crate::scenarios::{buffer, bulk, one};
