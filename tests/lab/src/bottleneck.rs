@@ -13,9 +13,9 @@ use crate::node::Node;
 use crate::tunnel::Tunnel;
 use crate::{iperf, stream, wait};
 
-/// Until a single Cubic connection has filled the queue of a line: it leaves slow
-/// start early (HyStart) and then grows by `0.4 t^3` packets (RFC 9438 section
-/// 4.2), 400 of them, which are 100 ms at 50 Mbit/s, in 10 s.
+/// Until a single Cubic connection has left its start behind. It leaves slow start
+/// early (HyStart) and grows slowly from there: on a line without delay of its own it
+/// keeps queues short for long, which is why there is [`flooded`] too.
 pub const WARM_UP: Duration = Duration::from_secs(10);
 /// Until a flood has: it is there at once.
 const FLOOD_WARM_UP: Duration = Duration::from_secs(4);
