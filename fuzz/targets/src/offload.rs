@@ -1,6 +1,6 @@
 //! Superframes from the kernel, and frames from the overlay for the kernel.
 
-use lanparty_offload::{Coalescer, VnetHdr, segment, vnet};
+use lanparty_offload::{Coalescer, Join, VnetHdr, segment, vnet};
 
 use crate::take_bytes;
 
@@ -28,7 +28,7 @@ pub fn segment_superframe(data: &[u8]) {
 /// back. Checksums of TCP over plain IPv4 are put right first, because a
 /// fuzzer would never guess them.
 pub fn coalesce(mut data: &[u8]) {
-    let mut coalescer = Coalescer::new(true);
+    let mut coalescer = Coalescer::new(Join::TcpAndUdp);
     let mut frames = Vec::new();
     while !data.is_empty() {
         let mut frame = take_bytes(&mut data).to_vec();

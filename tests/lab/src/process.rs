@@ -163,7 +163,11 @@ impl Drop for Process {
     }
 }
 
-fn cpu_time_of(pid: u32) -> Result<Duration> {
+/// CPU time of one process, in user and kernel mode.
+///
+/// # Errors
+/// When there is no such process.
+pub fn cpu_time_of(pid: u32) -> Result<Duration> {
     let path = format!("/proc/{pid}/stat");
     let stat = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
     // The name in parentheses may contain spaces (proc(5)).

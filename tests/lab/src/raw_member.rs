@@ -137,29 +137,7 @@ impl RawMember {
     /// # Errors
     /// When the name is not one that a member may have.
     pub fn hello(&self, role: Role, mac: Option<MacAddr>) -> Result<Hello> {
-        let mut key_card = KeyCard {
-            identity: self.identity.identity().0,
-            public_key: self.identity.public_key(),
-            x25519: [9; 32],
-            session: [7; 16],
-            signature: [0; 64],
-        };
-        key_card.signature = self.identity.sign(&key_card.signed_bytes(mac, role));
-        Ok(Hello {
-            version: PROTOCOL_VERSION,
-            features: Features::default(),
-            role,
-            room: self.room.clone(),
-            create: false,
-            create_token: None,
-            mac,
-            name: self.name.parse().context("odd name")?,
-            datagram_budget: lanparty_proto::mtu::MIN_DATAGRAM_BUDGET,
-            agent: "raw member".parse().context("odd agent")?,
-            key_card,
-            admission: None,
-            resume: None,
-        })
+        hello(&self.identity, &self.room, &self.name, role, mac)
     }
 
     /// The same from a member that holds the room key, bound to this
@@ -313,6 +291,42 @@ impl Drop for RawMember {
             let _it_panicked = driver.join();
         }
     }
+}
+
+/// A correct Hello of a member that says nothing of an earlier session.
+///
+/// # Errors
+/// When the name is not one that a member may have.
+pub fn hello(
+    identity: &MemberIdentity,
+    room: &RoomCode,
+    name: &str,
+    role: Role,
+    mac: Option<MacAddr>,
+) -> Result<Hello> {
+    let mut key_card = KeyCard {
+        identity: identity.identity().0,
+        public_key: identity.public_key(),
+        x25519: [9; 32],
+        session: [7; 16],
+        signature: [0; 64],
+    };
+    key_card.signature = identity.sign(&key_card.signed_bytes(mac, role));
+    Ok(Hello {
+        version: PROTOCOL_VERSION,
+        features: Features::default(),
+        role,
+        room: room.clone(),
+        create: false,
+        create_token: None,
+        mac,
+        name: name.parse().context("odd name")?,
+        datagram_budget: lanparty_proto::mtu::MIN_DATAGRAM_BUDGET,
+        agent: "raw member".parse().context("odd agent")?,
+        key_card,
+        admission: None,
+        resume: None,
+    })
 }
 
 fn drive(mut transport: Transport, conn: ConnId, state: &Mutex<State>, stop: &AtomicBool) {

@@ -56,19 +56,19 @@ const GOALS: &[Goal] = &[
         "relay, 1,300-byte frames: rate per core over the bare AES-GCM forwarder",
         "",
         at_least(0.65, 0.80),
-        |_| None,
+        |parts| parts.relay.as_ref()?.report.rate_over_forwarder(1_300),
     ),
     goal(
         "relay, 160-byte frames, likewise",
         "",
         at_least(1.8, 2.2),
-        |_| None,
+        |parts| parts.relay.as_ref()?.report.rate_over_forwarder(160),
     ),
     goal(
         "relay CPU per frame over quinn on tokio",
         "",
         at_most(0.75, 0.6),
-        |_| None,
+        |parts| parts.relay.as_ref()?.report.cost_over_quinn(),
     ),
     goal(
         "TCP single stream, player to LAN, over OpenVPN TAP",

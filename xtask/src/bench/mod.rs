@@ -11,11 +11,14 @@ mod hostile;
 mod latency;
 mod machine;
 mod memory;
+mod middle;
 mod parts;
 mod plot;
 mod progress;
 mod record;
+mod relay;
 mod report;
+mod scaling;
 mod shaped;
 mod statistics;
 mod svg;
@@ -108,6 +111,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     cargo::build_release_programs()?;
     if arguments.wanted().contains(&Part::Tap) {
         cargo::build_release_example(tap::PACKAGE, tap::PUMP)?;
+    }
+    let frames = [Part::Relay, Part::Scaling];
+    if arguments.wanted().iter().any(|part| frames.contains(part)) {
+        middle::build()?;
     }
     let status = sandbox::enter_with(
         std::env::args().skip(1),

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::machine::Stamp;
 use super::plot::Plot;
-use super::{Arguments, flood, hostile, latency, memory, shaped, tap, tunnel};
+use super::{Arguments, flood, hostile, latency, memory, relay, scaling, shaped, tap, tunnel};
 
 /// What a part found out.
 pub(super) trait Measured: Serialize + DeserializeOwned {
@@ -108,6 +108,10 @@ parts! {
     Latency in latency,
     /// A game beside a bulk copy on a home's slow line, of the same tunnels
     Shaped in shaped,
+    /// CPU time for a frame of the relay, of a bare forwarder and of quinn
+    Relay in relay,
+    /// The relay with more members and more rooms
+    Scaling in scaling,
     /// Two TAPs joined by our own code, with offloads and without
     Tap in tap,
     /// A room while strangers begin thousands of handshakes a second
