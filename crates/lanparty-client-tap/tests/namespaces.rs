@@ -37,6 +37,7 @@ fn the_interface_has_its_mac_and_mtu_and_no_carrier_until_asked() {
         assert!(link.contains("mtu 1344"), "{link}");
         assert!(link.contains("NO-CARRIER"), "{link}");
         assert!(link.contains("persist off"), "{link}");
+        assert!(link.contains("qlen 4096"), "{link}");
         assert!(link.starts_with(&format!("{}:", tap.index())), "{link}");
 
         tap.set_carrier(true).unwrap();

@@ -37,6 +37,8 @@ pub struct Link {
 pub struct LinkChange {
     pub up: Option<bool>,
     pub mtu: Option<u32>,
+    /// Frames that wait for whoever reads a TAP.
+    pub queue_frames: Option<u32>,
     pub mac: Option<MacAddr>,
     /// `Some(None)` takes it out of its bridge.
     pub master: Option<Option<u32>>,
@@ -97,6 +99,7 @@ impl Netlink {
         }
         let attributes = &mut message.attributes;
         attributes.extend(change.mtu.map(LinkAttribute::Mtu));
+        attributes.extend(change.queue_frames.map(LinkAttribute::TxQueueLen));
         attributes.extend(
             change
                 .mac
