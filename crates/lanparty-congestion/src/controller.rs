@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::cubic::Cubic;
 use crate::delay::{Delay, Interval};
 use crate::history::History;
-use crate::loss::{self, Judgement, LossJudge};
+use crate::loss::{Judgement, LossJudge};
 use crate::snapshot::{Mode, Snapshot};
 
 /// Round trips as the connection measured them.
@@ -147,7 +147,6 @@ impl Controller {
 
     /// One packet arrived.
     pub fn on_acked(&mut self, now: Instant, sent_at: Instant, bytes: u64) {
-        self.loss.on_acked(sent_at, bytes as f64);
         self.acked_sent_at = self.acked_sent_at.max(Some(sent_at));
         if let Some((cubic, _)) = &mut self.rival
             && self.history.is_blocked()
@@ -356,7 +355,7 @@ impl Controller {
         } else {
             STARTUP_LATELY
         };
-        self.delay.queue_lately(now, window).unwrap_or(0.0)
+        self.delay.queue_through_stalls(now, window).unwrap_or(0.0)
     }
 
     /// A stall makes a short interval look slower than a long one.
@@ -389,6 +388,7 @@ impl Controller {
         }
         if let Some(ceiling) = self.loss.ceiling(now) {
             self.capacity = self.capacity.min(ceiling);
+            self.empty_since = Some(now);
         }
     }
 
@@ -519,24 +519,23 @@ impl Controller {
         let Some(interval) = self.delay.interval(STEADY_SPAN) else {
             return;
         };
-        let rtt = seconds(self.delay.latest_rtt());
+        let smoothed = self.rtt.map_or(Duration::ZERO, |rtt| rtt.smoothed);
+        let rtt = seconds(self.delay.latest_rtt()).max(smoothed);
         let is_doubling = self.mode == Mode::Startup;
-        let judgement = self
-            .loss
-            .judge(now, rtt, self.packet, interval.sent, is_doubling);
-        match judgement {
-            Judgement::Nothing | Judgement::Random => {}
-            Judgement::Test { rate } => {
-                self.capacity = rate;
-                self.proven = rate;
-            }
-            Judgement::Policed { rate } => {
-                self.capacity = rate;
-                self.proven = rate;
-                self.empty_since = None;
-                if self.mode == Mode::Startup {
-                    self.enter_steady(now);
-                }
+        let judgement = self.loss.judge(
+            now,
+            rtt,
+            self.packet,
+            interval.sent,
+            is_doubling,
+            &self.history,
+        );
+        if let Judgement::Policed { rate } = judgement {
+            self.capacity = self.capacity.min(rate);
+            self.proven = self.capacity;
+            self.empty_since = None;
+            if self.mode == Mode::Startup {
+                self.enter_steady(now);
             }
         }
     }
@@ -552,16 +551,16 @@ impl Controller {
                 let rate = COMPETING_PACE * cubic.window() as f64 / srtt.max(1e-4);
                 test.rate(now).map_or(rate, |limit| limit.min(rate))
             }
-            _ => self.capacity * self.gain(now),
+            _ => {
+                let rate = self.capacity * self.gain(now);
+                self.loss.test_rate().map_or(rate, |limit| limit.min(rate))
+            }
         };
         self.rate = rate.max(LEAST_RATE);
         self.window = self.allowed_window(rate);
     }
 
     fn gain(&self, now: Instant) -> f64 {
-        if self.loss.is_testing() {
-            return loss::TEST_RATE;
-        }
         if self.mode == Mode::Startup {
             if !self.is_measured || self.loss.is_suspicious() {
                 return 1.0;

@@ -17,6 +17,8 @@ const SLOT: Duration = Duration::from_millis(2);
 const MAX_SAMPLES: usize = 512;
 /// Seconds; over less nothing can be measured.
 const LEAST_SPAN: f64 = 0.001;
+/// Seconds; half of what lies between two marks.
+const APART: f64 = 0.0025;
 /// Samples older than this say nothing about the present rate.
 const MAX_AGE: Duration = Duration::from_secs(1);
 /// The base is the lowest of this many spans. Long, because a rival's queue
@@ -43,6 +45,14 @@ pub(crate) struct Sample {
     /// Seconds, of unknown offset.
     delay: f64,
     totals: Totals,
+}
+
+impl Sample {
+    /// Seconds between the arrivals.
+    fn arrived_after(&self, earlier: &Self) -> f64 {
+        let apart = self.sent_at.saturating_duration_since(earlier.sent_at);
+        apart.as_secs_f64() + self.delay - earlier.delay
+    }
 }
 
 /// What happened between two samples.
@@ -203,6 +213,24 @@ impl Delay {
             .reduce(f64::min)
     }
 
+    /// The same of at least two samples that arrived apart: a peer that was
+    /// stalled takes all at once what came meanwhile, and none of that had to
+    /// wait for the path.
+    pub(crate) fn queue_through_stalls(&self, now: Instant, window: f64) -> Option<f64> {
+        let newest = self.samples.back()?;
+        let mut lowest = f64::INFINITY;
+        let mut is_apart = false;
+        for sample in self.samples.iter().rev() {
+            let age = now.saturating_duration_since(sample.heard_at);
+            if is_apart && age.as_secs_f64() > window {
+                break;
+            }
+            lowest = lowest.min(self.queue(sample));
+            is_apart |= newest.arrived_after(sample) >= APART;
+        }
+        Some(lowest)
+    }
+
     /// Range of the queues that were met between these moments.
     pub(crate) fn queue_range(&self, from: Instant, to: Instant) -> f64 {
         let met = self
@@ -248,7 +276,7 @@ impl Delay {
                 continue;
             }
             let sent = last.totals.sent - first.totals.sent;
-            let arrival = (apart + last.delay - first.delay).max(apart * 0.1);
+            let arrival = last.arrived_after(first).max(apart * 0.1);
             return Some(Interval {
                 sent: sent / apart,
                 arrived: sent / arrival,

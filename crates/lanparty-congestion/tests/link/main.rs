@@ -7,4 +7,5 @@ mod report;
 mod scenarios;
 mod sender;
 mod simulation;
+mod sweep;
 mod table;

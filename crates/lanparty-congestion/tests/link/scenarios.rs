@@ -171,7 +171,7 @@ fn a_longer_way_is_not_taken_for_a_queue() {
         let mut line = home(50e6);
         line.delays = vec![(0, 20 * MS), (3 * SECOND, delay * MS)];
         let report = alone(line, 8 * SECOND).run();
-        is_full_with_a_short_queue(&report, 5 * SECOND, 0.95, 12.0);
+        is_full_with_a_short_queue(&report, 5 * SECOND, 0.95, 13.0);
     }
 }
 

@@ -33,8 +33,10 @@ pub(crate) struct Scenario {
     pub(crate) clock_step: Option<(Nanos, i64)>,
     /// Bits a second that fill the way back, from then on.
     pub(crate) back_traffic: Option<(f64, Nanos)>,
-    /// A stall of 1 to 5 ms on either host and in between, so many a second.
+    /// A stall on either host and in between, so many a second.
     pub(crate) stalls: f64,
+    /// How long one is, at least and at most.
+    pub(crate) stall: (Nanos, Nanos),
 }
 
 impl Scenario {
@@ -54,6 +56,7 @@ impl Scenario {
             clock_step: None,
             back_traffic: None,
             stalls: 0.0,
+            stall: (MS, 5 * MS),
         }
     }
 
@@ -246,7 +249,8 @@ impl Simulation {
                 self.put(now + (1_500.0 * 8e9 / rate) as Nanos, Event::BackTraffic);
             }
             Event::Stall => {
-                let time = self.rng.random_range(MS..5 * MS);
+                let (least, most) = self.scenario.stall;
+                let time = self.rng.random_range(least..most);
                 match self.rng.random_range(0..3) {
                     2 => self.forward.stall(now, time),
                     host => self.frozen[host] = now + time,
@@ -338,12 +342,14 @@ impl Simulation {
     fn acknowledge(&mut self, now: Nanos, flow: usize) {
         let receiver = &mut self.receivers[flow];
         receiver.generation += 1;
+        let generation = receiver.generation;
         let numbers = std::mem::take(&mut receiver.unacked);
         if let Fate::Arrives { at, .. } = self.back.send(now, ACK_BYTES, &mut self.rng) {
             self.put(at, Event::Ack { flow, numbers });
         } else {
             // The next acknowledgement names them too.
             self.receivers[flow].unacked = numbers;
+            self.put(now + MAX_ACK_DELAY, Event::AckTimer(flow, generation));
         }
     }
 }
