@@ -313,12 +313,16 @@ impl Controller {
         let reference = self.capacity.min(self.proven);
         let is_pushing = interval.sent >= 0.95 * reference;
         let is_draining = interval.arrived > 1.03 * interval.sent;
-        let is_more = interval.arrived > self.capacity;
+        // What arrived is counted from what was sent, lost or not: before a
+        // full buffer it would confirm any rate, and a stall multiply it.
+        let is_more = interval.arrived > self.capacity && !self.loss.is_suspicious();
         let asked_less = part_of_cut(interval, reference).is_some_and(|part| part < 0.75);
-        if is_more || is_pushing || (is_draining && !asked_less) {
+        let is_overrun = interval.arrived > self.capacity && !is_more;
+        if !is_overrun && (is_more || is_pushing || (is_draining && !asked_less)) {
             let is_far = interval.arrived < 0.8 * self.capacity;
             let step = if is_far { 0.5 } else { 0.2 };
-            self.capacity += step * (interval.arrived - self.capacity);
+            let arrived = interval.arrived.min(2.0 * self.capacity);
+            self.capacity += step * (arrived - self.capacity);
             self.proven = self.capacity;
             self.is_measured = true;
         }

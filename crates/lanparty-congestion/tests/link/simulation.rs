@@ -19,6 +19,8 @@ const MAX_ACK_DELAY: Nanos = 5 * MS;
 /// Of a timer: epoll and a busy machine.
 const LATENESS: Nanos = MS / 10;
 const ACK_BYTES: u64 = 90;
+/// On their way at once; a rate that ran away would take all memory first.
+const MOST_WINDOW: u64 = 400_000_000;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
@@ -269,6 +271,8 @@ impl Simulation {
     }
 
     fn pump(&mut self, now: Nanos, flow: usize) {
+        let window = self.senders[flow].window();
+        assert!(window < MOST_WINDOW, "at {now} ns: {:?}", self.scenario);
         loop {
             match self.senders[flow].step(now) {
                 Step::Send { number, mark } => {

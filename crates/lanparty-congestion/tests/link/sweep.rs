@@ -90,6 +90,20 @@ fn a_stall_while_the_rate_is_looked_for_does_not_leave_it_low() {
     }
 }
 
+/// A full buffer once confirmed any rate, and each stall multiplied it.
+#[test]
+fn stalls_before_a_full_buffer_do_not_let_the_rate_run_away() {
+    let luck = Luck {
+        loss: 0.0,
+        rtt_ms: 40,
+        mbit: 300.0,
+        stall_ms: 100,
+        seed: 102,
+    };
+    let kept = luck.kept();
+    assert!(kept > 0.5, "{kept:.3} with {luck:?}");
+}
+
 fn number(name: &str, otherwise: u64) -> u64 {
     let given = std::env::var(name).ok();
     given.and_then(|it| it.parse().ok()).unwrap_or(otherwise)
