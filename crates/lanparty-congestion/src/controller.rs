@@ -315,7 +315,7 @@ impl Controller {
         let is_draining = interval.arrived > 1.03 * interval.sent;
         // What arrived is counted from what was sent, lost or not: before a
         // full buffer it would confirm any rate, and a stall multiply it.
-        let is_more = interval.arrived > self.capacity && !self.loss.is_suspicious();
+        let is_more = interval.arrived > self.capacity && !self.loss.is_outage();
         let asked_less = part_of_cut(interval, reference).is_some_and(|part| part < 0.75);
         let is_overrun = interval.arrived > self.capacity && !is_more;
         if !is_overrun && (is_more || is_pushing || (is_draining && !asked_less)) {

@@ -140,6 +140,11 @@ impl LossJudge {
         }
     }
 
+    /// True while more than half is lost.
+    pub(crate) const fn is_outage(&self) -> bool {
+        matches!(self.phase, Phase::Watching { outages, .. } if outages > 0)
+    }
+
     /// The rate that a policer lets pass, as long as it is held.
     pub(crate) fn ceiling(&self, now: Instant) -> Option<f64> {
         self.ceiling
