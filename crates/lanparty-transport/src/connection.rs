@@ -20,6 +20,7 @@ use crate::datagrams::{self, Outgoing, Splitter};
 use crate::event::{CloseReason, ConnId, ConnStats, Event, Identity};
 use crate::limits::TransportLimits;
 use crate::pace::Pace;
+use crate::path::Path;
 use crate::spki::identity_of;
 use crate::timing::Timer;
 use crate::unrest::Unrest;
@@ -50,6 +51,7 @@ pub(crate) struct Link {
     turn: ControlTurn,
     congestion: Congestion,
     pace: Pace,
+    path: Path,
     timer: Timer,
     /// quinn's timers wait until then.
     losses_until: Option<Instant>,
@@ -91,6 +93,7 @@ impl Link {
         Self {
             id,
             pace: Pace::new(now, &conn),
+            path: Path::new(&conn),
             timer: Timer::new(now),
             conn,
             admitted_as,
@@ -156,6 +159,7 @@ impl Link {
         let quinns = self
             .conn
             .poll_timeout()
+            .filter(|_| !self.path.is_untried())
             .map(|at| self.losses_until.map_or(at, |until| at.max(until)));
         let ours = match self.phase {
             Phase::Handshake { deadline } | Phase::Closing { deadline, .. } => Some(deadline),
@@ -182,11 +186,15 @@ impl Link {
     }
 
     fn handle_quinns_timeout(&mut self, now: Instant) {
-        if self.losses_until.is_some_and(|until| now < until) {
+        if self.path.is_untried() || self.losses_until.is_some_and(|until| now < until) {
             return;
         }
         let lost = self.conn.stats().path.lost_packets;
         self.conn.handle_timeout(now);
+        if self.path.has_changed(&self.conn) {
+            // Back on the path before, where quinn may have nothing to send.
+            self.conn.ping();
+        }
         let is_losing = self.conn.stats().path.lost_packets > lost;
         self.losses_until = is_losing.then(|| now + LOSS_INTERVAL);
     }
@@ -194,6 +202,7 @@ impl Link {
     /// A packet was taken. Ends the connection whose frames are not such as
     /// ours has a use for.
     pub(crate) fn watch(&mut self, now: Instant, events: &mut VecDeque<Event>) {
+        self.path.has_changed(&self.conn);
         let is_too_much = self.unrest.is_too_much(now, &self.conn) || self.timer.is_flooded();
         if self.is_open() && is_too_much {
             self.fail(now, Fault::Unrest, events);
@@ -337,6 +346,7 @@ impl Link {
 
     /// quinn has nothing to send or may not. True where that changed.
     pub(crate) fn stalled(&mut self, now: Instant) -> bool {
+        self.path.tried();
         if self.is_closing() && self.control.is_flushed() {
             self.close_now(now);
             return true;

@@ -25,6 +25,7 @@ pub mod identity;
 mod keys;
 mod limits;
 mod pace;
+mod path;
 mod prefixes;
 mod provider;
 pub mod reactor;
