@@ -191,7 +191,7 @@ impl Link {
         }
         let lost = self.conn.stats().path.lost_packets;
         self.conn.handle_timeout(now);
-        if self.path.has_changed(&self.conn) {
+        if self.follow_path() {
             // Back on the path before, where quinn may have nothing to send.
             self.conn.ping();
         }
@@ -199,10 +199,19 @@ impl Link {
         self.losses_until = is_losing.then(|| now + LOSS_INTERVAL);
     }
 
+    /// True where quinn has just changed the path.
+    fn follow_path(&mut self) -> bool {
+        let has_changed = self.path.has_changed(&self.conn);
+        if has_changed {
+            self.pace.follow(&self.conn);
+        }
+        has_changed
+    }
+
     /// A packet was taken. Ends the connection whose frames are not such as
     /// ours has a use for.
     pub(crate) fn watch(&mut self, now: Instant, events: &mut VecDeque<Event>) {
-        self.path.has_changed(&self.conn);
+        self.follow_path();
         let is_too_much = self.unrest.is_too_much(now, &self.conn) || self.timer.is_flooded();
         if self.is_open() && is_too_much {
             self.fail(now, Fault::Unrest, events);

@@ -8,7 +8,6 @@
 //! window anyway. A window beyond 2^32, which would switch it off, would also
 //! switch off the bound in flight, for control bytes and probes too.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use lanparty_congestion::{Mode, Pacer, Snapshot};
@@ -32,8 +31,6 @@ const WAIT_PARTS: u64 = 2;
 pub(crate) struct Pace {
     /// `None` under a controller of quinn's, which paces by itself.
     regulator: Option<Regulator>,
-    /// What the regulator was fetched for: another path has another one.
-    path: SocketAddr,
     pacer: Pacer,
     rate: Option<u64>,
     next: Option<Instant>,
@@ -44,7 +41,6 @@ impl Pace {
     pub(crate) fn new(now: Instant, conn: &Connection) -> Self {
         Self {
             regulator: Regulator::of(conn),
-            path: conn.remote_address(),
             pacer: Pacer::new(now),
             rate: None,
             next: None,
@@ -52,12 +48,13 @@ impl Pace {
         }
     }
 
+    /// The connection is on another path, which may have another controller.
+    pub(crate) fn follow(&mut self, conn: &Connection) {
+        self.regulator = Regulator::of(conn);
+    }
+
     /// Bytes that quinn's buffer may hold now.
     pub(crate) fn room(&mut self, now: Instant, conn: &Connection) -> usize {
-        if self.path != conn.remote_address() {
-            self.path = conn.remote_address();
-            self.regulator = Regulator::of(conn);
-        }
         self.rate = self.regulator.as_ref().and_then(Regulator::rate);
         let allowance = self.pacer.allowance(now, self.rate, conn.current_mtu());
         let room = match self.rate {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::pair::{Pair, Setup};
+use crate::congestion::Regulator;
 use crate::{FlowKey, TransportLimits, source_address};
 
 fn connected() -> Pair {
@@ -39,6 +40,7 @@ fn a_relay_finds_a_player_that_moved_and_says_nothing_itself() {
         pair.rebind_client(now, (address, 0).into());
         assert_ne!(pair.client.transport.local_address(), before);
         pair.settle(Duration::from_millis(50));
+        let now = pair.now();
         send_from_server(&mut pair, now, b"still there?");
         pair.until("the relay's datagram has arrived", |pair| {
             pair.client.datagrams.len() == moves + 1
@@ -98,21 +100,34 @@ fn a_relay_late_to_repeat_itself_takes_a_move_first() {
     assert_still_there(&mut pair, late);
 }
 
+/// The relay's packets are paced by the controller that hears of them.
+fn assert_one_controller(pair: &mut Pair) {
+    let conn = pair.server.conn();
+    let paced = pair.server.transport.stats(conn).unwrap().regulation;
+    let heard = Regulator::of(pair.server.transport.quic(conn));
+    assert_eq!(paced, heard.map(|regulator| regulator.snapshot()));
+}
+
 #[test]
 fn a_relay_whose_answers_to_a_move_are_lost_goes_back_and_waits() {
-    // The second time to and fro.
-    for moves in 1..=2 {
-        let mut pair = connected();
-        pair.settle(Duration::from_millis(200));
-        let now = pair.now();
-        let home = pair.client.transport.local_address();
-        for place in [([127, 0, 0, 1], 0).into(), home].into_iter().take(moves) {
-            pair.rebind_client(now, place);
-            pair.client.transport.flush(now);
-            pair.server.turn(now);
+    for host in 1..=2 {
+        // The second time to and fro.
+        for moves in 1..=2 {
+            let mut pair = connected();
+            pair.settle(Duration::from_millis(200));
+            let now = pair.now();
+            let home = pair.client.transport.local_address();
+            let away = ([127, 0, 0, host], 0).into();
+            for place in [away, home].into_iter().take(moves) {
+                pair.rebind_client(now, place);
+                pair.client.transport.flush(now);
+                pair.server.turn(now);
+                assert_one_controller(&mut pair);
+            }
+            let now = leave_relay_alone(&mut pair, now, Duration::from_secs(5));
+            assert_one_controller(&mut pair);
+            assert_still_there(&mut pair, now);
         }
-        let now = leave_relay_alone(&mut pair, now, Duration::from_secs(5));
-        assert_still_there(&mut pair, now);
     }
 }
 
@@ -124,6 +139,7 @@ fn what_could_not_be_bound_changes_nothing() {
     let taken = pair.server_address();
     pair.client.transport.rebind(now, Some(taken)).unwrap_err();
     assert_eq!(pair.client.transport.local_address(), before);
+    let now = pair.now();
     send_from_server(&mut pair, now, b"still there?");
     pair.until("the relay's datagram has arrived", |pair| {
         !pair.client.datagrams.is_empty()
