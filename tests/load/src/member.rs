@@ -10,8 +10,8 @@ use lanparty_lab::{raw_member, wait};
 use lanparty_proto::PeerId;
 use lanparty_proto::overlay::{Header, Hint, Kind};
 use lanparty_transport::{
-    ClientOptions, ConnId, DeviceSeed, Event, FlowKey, MemberIdentity, ServerTrust, Transport,
-    TransportLimits,
+    ClientOptions, Congestion, ConnId, DeviceSeed, Event, FlowKey, MemberIdentity, ServerTrust,
+    Transport, TransportLimits,
 };
 
 use crate::frame;
@@ -63,11 +63,15 @@ impl Member {
         let mut seed = [7; 32];
         seed[..2].copy_from_slice(&number.to_be_bytes());
         let identity = || MemberIdentity::derive(&DeviceSeed(seed), &[0; 16]);
+        let mut limits = TransportLimits::default();
+        // Presses on until something is lost, so that the middle is full; ours
+        // would wait for it.
+        limits.congestion = Congestion::Cubic;
         let mut transport = Transport::client(ClientOptions {
             identity: identity()?,
             trust: ServerTrust::certificate(to.certificate.clone()),
             bind: None,
-            limits: TransportLimits::default(),
+            limits,
         })?;
         let mut seats = Vec::new();
         for _ in rooms {
