@@ -63,10 +63,12 @@ impl Member {
         let mut seed = [7; 32];
         seed[..2].copy_from_slice(&number.to_be_bytes());
         let identity = || MemberIdentity::derive(&DeviceSeed(seed), &[0; 16]);
-        let mut limits = TransportLimits::default();
-        // Presses on until something is lost, so that the middle is full; ours
-        // would wait for it.
-        limits.congestion = Congestion::Cubic;
+        let limits = TransportLimits {
+            // Presses on until something is lost, so that the middle is full;
+            // ours would wait for it.
+            congestion: Congestion::Cubic,
+            ..TransportLimits::default()
+        };
         let mut transport = Transport::client(ClientOptions {
             identity: identity()?,
             trust: ServerTrust::certificate(to.certificate.clone()),
