@@ -163,6 +163,9 @@ const TEST_EVERY: Duration = Duration::from_millis(1_000);
 const TEST_AGAIN: Duration = Duration::from_millis(300);
 /// Soon: what seemed a rival's queue may be a longer way.
 const FIRST_TEST: Duration = Duration::from_millis(200);
+/// Less is sent for so long after a test too, two marks: the last mark of the
+/// test would else be one behind the burst that follows it, and show no cut.
+const LAST_MARK: Duration = Duration::from_millis(10);
 /// Part of a cut that arrives where (almost) all of the bottleneck is ours.
 const ALONE: f64 = 0.75;
 
@@ -187,7 +190,7 @@ impl DrainTest {
     /// The rate to hold while a test sends less.
     pub(crate) fn rate(&self, now: Instant) -> Option<f64> {
         let (_, until, before) = self.running?;
-        (now < until).then_some(before * TEST_RATE)
+        (now < until + LAST_MARK).then_some(before * TEST_RATE)
     }
 
     pub(crate) fn begin_if_due(&mut self, now: Instant, arrived: f64, rtt: Duration) {
@@ -215,5 +218,24 @@ impl DrainTest {
         self.alone = if points == 0 { 0 } else { self.alone + points };
         self.next = now + if points == 0 { TEST_EVERY } else { TEST_AGAIN };
         self.alone >= POINTS_TO_LEAVE
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any moment will do")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_that_ends_a_test_is_not_followed_by_a_burst_that_hides_the_cut() {
+        let now = Instant::now();
+        let rtt = Duration::from_millis(40);
+        let mut test = DrainTest::new(now);
+        let begun = now + FIRST_TEST;
+        test.begin_if_due(begun, 1e6, rtt);
+        let newest = begun + rtt + Duration::from_millis(5);
+        assert!(test.finished(newest).is_some());
+        assert_eq!(test.rate(newest), Some(TEST_RATE * 1e6));
+        assert_eq!(test.rate(newest + LAST_MARK), None);
     }
 }
