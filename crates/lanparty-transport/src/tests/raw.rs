@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 use lanparty_proto::tls::ALPN;
+use quinn_proto::congestion::CubicConfig;
 use quinn_proto::{
     ClientConfig, Connection, ConnectionHandle, DatagramEvent, Endpoint, EndpointConfig, Event,
     NoneTokenStore, TransportConfig,
@@ -16,6 +17,10 @@ use super::pair::{member, trust};
 use crate::provider::provider;
 use crate::tls;
 use crate::verify::RelayVerifier;
+
+/// Bytes in flight before QUIC holds anything back: more than any test sends,
+/// so that the test alone decides what leaves.
+const WINDOW: u64 = 64 * 1024 * 1024;
 
 pub(super) struct Raw {
     endpoint: Endpoint,
@@ -33,10 +38,12 @@ pub(super) struct Raw {
 
 impl Raw {
     pub(super) fn dial(now: Instant, relay: SocketAddr) -> Self {
-        Self::dial_with(now, relay, TransportConfig::default())
-    }
-
-    pub(super) fn dial_with(now: Instant, relay: SocketAddr, transport: TransportConfig) -> Self {
+        let mut congestion = CubicConfig::default();
+        congestion.initial_window(WINDOW);
+        let mut transport = TransportConfig::default();
+        transport
+            .congestion_controller_factory(Arc::new(congestion))
+            .mtu_discovery_config(None);
         let verifier = Arc::new(RelayVerifier::new(provider(), trust()).unwrap());
         let tls = tls::client(Some(&member()), verifier, ALPN).unwrap();
         let mut config = ClientConfig::new(tls);
