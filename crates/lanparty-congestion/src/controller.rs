@@ -37,6 +37,9 @@ const NEAR: f64 = 0.020;
 /// Bytes a second to begin with at most: a short round trip says nothing of
 /// the rate, and 16 Mbit/s overrun 10 for one round trip only.
 const FIRST_RATE: f64 = 2_000_000.0;
+/// Part of the rate from which on a queue tells of the path although nothing
+/// waits for us.
+const HEAVY: f64 = 0.5;
 /// Two marks; three where the round trip is short, for a stall of some
 /// milliseconds is then no queue and waiting costs little.
 const STARTUP_LATELY: f64 = 0.006;
@@ -249,7 +252,8 @@ impl Controller {
         let Some(interval) = self.delay.interval(self.startup_span()) else {
             return;
         };
-        if interval.blocked < 0.5 {
+        // Whoever never waits for us may still send more than the path takes.
+        if interval.blocked < 0.5 && interval.sent < HEAVY * self.capacity {
             return;
         }
         let queue = self.first_queue(now);

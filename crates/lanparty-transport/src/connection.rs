@@ -330,13 +330,13 @@ impl Link {
         }
     }
 
-    /// A mark goes in front of data that had to wait and goes now, where it
-    /// meets what that meets; an echo goes as soon as anything may.
+    /// A mark goes in front of data that had to wait and goes now, or is much,
+    /// where it meets what that meets; an echo goes as soon as anything may.
     fn feed_timing(&mut self, now: Instant, room: usize) {
         let may_mark = room > 0
             && datagrams::held(&mut self.conn) == 0
             && self.pace.wants_marks()
-            && self.pace.is_backlogged()
+            && (self.pace.is_backlogged() || self.timer.is_busy(self.pace.rate()))
             && self.outgoing.has_waiting();
         let timing = self.timer.outgoing(now, may_mark, self.pace.rate());
         if let Some(timing) = timing {
@@ -347,7 +347,7 @@ impl Link {
     /// quinn had a packet of so many bytes to send.
     pub(crate) fn sent(&mut self, bytes: usize) {
         self.turn.sent();
-        self.timer.sent();
+        self.timer.sent(bytes);
         if self.has_fed {
             self.pace.sent(bytes);
         }

@@ -15,6 +15,8 @@ const INTERVAL: Duration = Duration::from_millis(5);
 /// The same on a slow path, where a packet of 60 bytes each 5 ms would be more
 /// than 5 % of the rate.
 const SLOW_INTERVAL: Duration = Duration::from_millis(10);
+/// [`INTERVAL`]s.
+const INTERVALS_IN_A_SECOND: u64 = 200;
 /// Bytes a second of a slow path: 2 Mbit/s.
 const SLOW_RATE: u64 = 250_000;
 /// A later echo is not believed: no queue of a home router is that long.
@@ -44,6 +46,8 @@ pub(crate) struct Timer {
     awaited: VecDeque<(u32, Instant)>,
     /// The last mark is in quinn's buffer.
     is_unsent: bool,
+    /// Bytes that left since the last mark.
+    sent_since: u64,
     /// The peer's last mark, to be answered.
     echo: Option<Echo>,
     /// Clock difference of the first sample.
@@ -60,6 +64,7 @@ impl Timer {
             last_mark: None,
             awaited: VecDeque::new(),
             is_unsent: false,
+            sent_since: 0,
             echo: None,
             reference: None,
             level: 0,
@@ -97,8 +102,16 @@ impl Timer {
     }
 
     /// quinn sent what it had first.
-    pub(crate) const fn sent(&mut self) {
+    pub(crate) const fn sent(&mut self, bytes: usize) {
         self.is_unsent = false;
+        self.sent_since = self.sent_since.saturating_add(bytes as u64);
+    }
+
+    /// True where so much of `rate` was used since the last mark that a queue
+    /// on the path could be ours, although nothing had to wait here.
+    pub(crate) fn is_busy(&self, rate: Option<u64>) -> bool {
+        let in_interval = rate.map(|rate| rate / INTERVALS_IN_A_SECOND);
+        in_interval.is_some_and(|bytes| self.sent_since >= bytes / 4)
     }
 
     /// quinn may not send now: a mark that waits in its buffer would measure
@@ -131,6 +144,7 @@ impl Timer {
     fn mark(&mut self, now: Instant) -> u32 {
         let mark = self.clock(now);
         self.last_mark = Some(now);
+        self.sent_since = 0;
         self.forget(now);
         self.awaited.push_back((mark, now));
         self.is_unsent = true;
@@ -235,7 +249,7 @@ mod tests {
         assert_eq!(timer.receive(begin + MS, &echo), None);
 
         let sent = timer.outgoing(begin + MS * 5, true, None).unwrap();
-        timer.sent();
+        timer.sent(0);
         timer.stalled();
         let echo = answer(&sent, begin, begin + MS * 6, 0);
         assert!(timer.receive(begin + MS * 6, &echo).is_some());
@@ -292,7 +306,7 @@ mod tests {
             for (step, delay) in delays.into_iter().enumerate() {
                 let now = begin + Duration::from_secs(age + 2 * step as u64);
                 let sent = timer.outgoing(now, true, None).unwrap();
-                timer.sent();
+                timer.sent(0);
                 let arrives = now + Duration::from_micros(delay);
                 let echo = answer(&sent, begin, arrives, offset);
                 let sample = timer.receive(arrives, &echo).unwrap();

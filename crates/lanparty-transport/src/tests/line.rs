@@ -140,6 +140,8 @@ pub(super) struct World {
     down: Way,
     /// When the sparse flow sends next, and what it sent.
     sparse: Option<Instant>,
+    /// When the flood sends next, and how far apart its datagrams are.
+    flood: Option<(Instant, Duration)>,
     latencies: Vec<Duration>,
 }
 
@@ -185,6 +187,7 @@ impl World {
             up: Way::new(up, now),
             down: Way::new(down, now),
             sparse: None,
+            flood: None,
             latencies: Vec::new(),
         };
         for at in 0..clients.len() {
@@ -226,6 +229,11 @@ impl World {
     /// The first client sends 64 bytes every 15 ms beside.
     pub(super) fn start_sparse(&mut self) {
         self.sparse = Some(self.now);
+    }
+
+    /// The first client sends a full datagram this often, heard of or not.
+    pub(super) fn start_flood(&mut self, every: Duration) {
+        self.flood = Some((self.now, every));
     }
 
     pub(super) fn lose_next(&mut self, packets: u32) {
@@ -317,6 +325,14 @@ impl World {
             self.senders[0].send(now, 9, Hint::Sparse, Bytes::from(bytes));
             self.sparse = Some(at + Duration::from_millis(15));
         }
+        while let Some((at, every)) = self.flood
+            && at <= now
+        {
+            let sender = &mut self.senders[0];
+            let bytes = Bytes::from([&[0x11, sender.number][..], &[0; 1_198]].concat());
+            sender.send(now, 1, Hint::Bulk, bytes);
+            self.flood = Some((at + every, every));
+        }
         while self.up.next().is_some_and(|at| at <= now)
             && let Some((_, from, packet)) = self.up.under_way.pop_front()
         {
@@ -368,6 +384,7 @@ impl World {
             .chain(self.up.next())
             .chain(self.down.next())
             .chain(self.sparse)
+            .chain(self.flood.map(|(at, _)| at))
             .min()
     }
 }

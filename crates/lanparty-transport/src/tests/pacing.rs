@@ -126,8 +126,8 @@ fn a_false_alarm_about_the_mtu_costs_at_most_a_second() {
     assert!(after > before * 0.9, "{before} {during} {after}");
 }
 
-#[test]
-fn beside_a_copy_under_cubic_ours_gets_a_fair_part() {
+/// Part of the line that ours has beside a copy under Cubic.
+fn share_beside_cubic() -> f64 {
     let line = Line::slow(50.0, MS * 20);
     let clients = [Congestion::Delay, Congestion::Cubic];
     let mut world = World::new(line, Line::fast(line.delay), &clients);
@@ -140,8 +140,6 @@ fn beside_a_copy_under_cubic_ours_gets_a_fair_part() {
     world.measure_from_here();
     world.run(Duration::from_secs(30));
     let outcome = world.outcome();
-    let share = outcome.shares[0];
-    assert!((0.35..0.65).contains(&share), "{outcome:?}");
     assert!(outcome.use_of_line > 0.95, "{outcome:?}");
 
     // And the queue is short again once the other has ended.
@@ -149,8 +147,32 @@ fn beside_a_copy_under_cubic_ours_gets_a_fair_part() {
     world.run(Duration::from_secs(8));
     world.measure_from_here();
     world.run(Duration::from_secs(2));
+    let after = world.outcome();
+    assert!(after.wait_p50 < MS * 10, "{after:?}");
+    assert!(after.use_of_line > 0.95, "{after:?}");
+    outcome.shares[0]
+}
+
+#[test]
+fn beside_a_copy_under_cubic_ours_gets_a_fair_part() {
+    // Which of them loses a packet when the line is full is chance: one in
+    // some 60 half minutes gave 0.33, and 0.46 is usual.
+    let shares = [(); 3].map(|()| share_beside_cubic());
+    let mean = shares.iter().sum::<f64>() / 3.0;
+    assert!((0.35..0.65).contains(&mean), "{shares:?}");
+}
+
+#[test]
+fn a_flood_that_never_waits_here_does_not_fill_the_lines_queue() {
+    // 16 Mbit/s are tried at first, and 12.5 offered to a line of 10.
+    let line = Line::slow(10.0, MS * 10);
+    let mut world = World::new(line, Line::fast(line.delay), &[Congestion::Delay]);
+    world.start_flood(Duration::from_micros(768));
+    world.run(Duration::from_secs(2));
+    world.measure_from_here();
+    world.run(Duration::from_secs(4));
     let outcome = world.outcome();
-    assert!(outcome.wait_p50 < MS * 10, "{outcome:?}");
+    assert!(outcome.wait_p99 < MS * 20, "{outcome:?}");
     assert!(outcome.use_of_line > 0.95, "{outcome:?}");
 }
 
