@@ -330,13 +330,14 @@ impl Link {
         }
     }
 
-    /// A mark goes in front of data that had to wait and goes now, or is much,
-    /// where it meets what that meets; an echo goes as soon as anything may.
+    /// A mark goes in front of data that had to wait and goes now, or is much
+    /// while the rate is still a guess, where it meets what that meets; an echo goes as soon as anything may.
     fn feed_timing(&mut self, now: Instant, room: usize) {
+        let is_unfound = self.pace.found_rate().is_none();
         let may_mark = room > 0
             && datagrams::held(&mut self.conn) == 0
             && self.pace.wants_marks()
-            && (self.pace.is_backlogged() || self.timer.is_busy(self.pace.rate()))
+            && (self.pace.is_backlogged() || is_unfound && self.timer.is_busy(self.pace.rate()))
             && self.outgoing.has_waiting();
         let timing = self.timer.outgoing(now, may_mark, self.pace.rate());
         if let Some(timing) = timing {
