@@ -9,6 +9,7 @@
 
 pub mod bare;
 pub mod frame;
+pub mod in_flight;
 pub mod member;
 pub mod outcome;
 pub mod window;

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Kept waiting on each connection: more than leaves in one turn.
 const AHEAD: usize = 128 * 1_024;
 /// Frames that are offered between two looks at the socket.
-const BURST: usize = 64;
+const BURST: u64 = 64;
 
 /// Where the load goes.
 #[derive(Clone, Debug)]
@@ -64,8 +64,8 @@ impl Member {
         seed[..2].copy_from_slice(&number.to_be_bytes());
         let identity = || MemberIdentity::derive(&DeviceSeed(seed), &[0; 16]);
         let limits = TransportLimits {
-            // Presses on until something is lost, so that the middle is full;
-            // ours would wait for it.
+            // Presses on until something is lost; ours would wait for the
+            // middle, which is to be full.
             congestion: Congestion::Cubic,
             ..TransportLimits::default()
         };
@@ -134,25 +134,28 @@ impl Member {
         }
     }
 
-    /// Offers more than can leave.
-    pub fn offer(&mut self, now: Instant) {
+    /// Offers up to so many frames, in each room in turn, and says how many.
+    pub fn offer(&mut self, now: Instant, most: u64) -> u64 {
         let key = FlowKey {
             hint: Hint::Bulk,
             ..FlowKey::default()
         };
+        let mut offered = 0;
         for _ in 0..self.seats.len() {
             self.next = (self.next + 1) % self.seats.len();
             let Some(seat) = self.seats.get(self.next) else {
-                return;
+                break;
             };
-            for _ in 0..BURST {
+            for _ in 0..BURST.min(most - offered) {
                 if self.transport.queue_bytes(seat.conn) > AHEAD {
                     break;
                 }
                 let datagram = seat.datagram.clone();
                 self.transport.send_datagram(now, seat.conn, key, datagram);
+                offered += 1;
             }
         }
+        offered
     }
 
     /// Receives, answers and sends.

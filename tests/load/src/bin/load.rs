@@ -1,4 +1,4 @@
-//! Offers more frames than a forwarder can carry and says how many came
+//! Offers as many frames as a forwarder can carry and says how many came
 //! through, and what they cost it.
 
 #![forbid(unsafe_code)]
@@ -16,6 +16,7 @@ use lanparty_load::bare::{
     Batched, COUNTER_LEN, Cipher, Direction, HEADERS_LEN, SUBSCRIBE, TAG_LEN,
 };
 use lanparty_load::frame;
+use lanparty_load::in_flight::InFlight;
 use lanparty_load::member::{Destination, Member};
 use lanparty_load::outcome::Outcome;
 use lanparty_load::window::Window;
@@ -92,9 +93,12 @@ fn members(arguments: &Arguments) -> Result<Outcome> {
     sender.say(&frame::udp(frame::mac(1), destination, arguments.frame)?);
 
     let mut window = Window::new(arguments.process, Duration::from_secs(arguments.seconds));
+    let mut in_flight = InFlight::new(wait::now());
     loop {
         let now = wait::now();
-        sender.offer(now);
+        let slowest = hearers.iter().map(Member::received).min().unwrap_or(0);
+        let room = in_flight.room(now, slowest);
+        in_flight.offered(sender.offer(now, room));
         sender.turn(now)?;
         for hearer in &mut hearers {
             hearer.turn(wait::now())?;
