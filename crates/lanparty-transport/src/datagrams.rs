@@ -23,9 +23,10 @@ pub type Splitter = Box<dyn FnMut(&Bytes, usize, &mut Vec<Bytes>) + Send>;
 /// Timing datagrams in quinn's buffer: more wait there only while nothing may
 /// leave, and then they are of no use.
 const MAX_TIMING: usize = 4;
-/// Datagrams queued behind this many bytes are copied out of the receive
-/// buffer, since a slice of a few bytes keeps a slab of 256 KB alive.
-const COPY_ABOVE: usize = 64 * 1024;
+/// Datagrams queued behind this many are copied out of the receive buffer,
+/// since a slice of a few bytes keeps a slab of 128 KB alive. More than a turn
+/// receives, which waits for nothing but the turn's end.
+const COPY_ABOVE: usize = 384;
 /// Copies are cut from buffers of this size: one allocation for forty of them.
 const COPIES_LEN: usize = 64 * 1024;
 /// `send_buffer_space()` of an empty buffer.
@@ -75,7 +76,7 @@ impl Outgoing {
     }
 
     pub(crate) fn push(&mut self, now: Instant, key: FlowKey, bytes: Bytes) {
-        let bytes = if self.queue.bytes() > COPY_ABOVE {
+        let bytes = if self.queue.len() >= COPY_ABOVE {
             if self.copies.capacity() < bytes.len() {
                 self.copies.reserve(COPIES_LEN.max(bytes.len()));
             }
@@ -265,7 +266,7 @@ mod tests {
         let quick = Bytes::from(vec![0; 1_000]);
         outgoing.push(now, FlowKey::default(), quick.clone());
         assert!(!quick.is_unique());
-        while outgoing.queue_bytes() <= COPY_ABOVE {
+        while outgoing.queue_len() < COPY_ABOVE {
             outgoing.push(now, FlowKey::default(), Bytes::from(vec![0; 1_000]));
         }
         let slow = Bytes::from(vec![0; 1_000]);

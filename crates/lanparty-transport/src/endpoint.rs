@@ -38,8 +38,9 @@ use crate::verify::{RelayVerifier, ServerTrust, TrustBasis};
 const ANY: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0);
 /// A limit of connection places; ids hold 24 bits of them.
 const MAX_PLACES: usize = 1 << 24;
-/// Datagrams handled before the loop turns to its other inputs: 0.4 ms.
-const RECEIVE_BUDGET: usize = 256;
+/// Datagrams handled before the loop turns to its other inputs and sends what
+/// has come of them: 0.3 ms, and a third of a megabyte that is still cached.
+const RECEIVE_BUDGET: usize = 160;
 /// quinn's limit on unanswered first packets, between two of our turns.
 const MAX_INCOMING: usize = 1_024;
 /// Bytes kept of packets that overtake the answer to their first packet.
@@ -342,7 +343,7 @@ impl Transport {
                     self.handle(now, origin, datagram);
                 }
             }
-            if Udp::was_last(batch) {
+            if self.udp.is_drained() {
                 return;
             }
         }

@@ -4,9 +4,11 @@
 //! scheduler knows (whether data waits) and what the peer's timing echoes say
 //! has to reach the same controller, and its rate has to come out; quinn hands
 //! it out only as a shared reference to a trait object. So it lies behind a
-//! lock, which one thread takes and nobody ever waits for.
+//! lock, which one thread takes and nobody ever waits for. The window, which
+//! quinn asks for with every packet, is beside it.
 
 use std::any::Any;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -20,8 +22,12 @@ pub(super) struct Factory(pub(super) Config);
 
 impl ControllerFactory for Factory {
     fn build(self: Arc<Self>, now: Instant, mtu: u16) -> Box<dyn congestion::Controller> {
+        let controller = Controller::new(self.0, now, mtu);
         Box::new(Regulator {
-            controller: Arc::new(Mutex::new(Controller::new(self.0, now, mtu))),
+            shared: Arc::new(Shared {
+                window: AtomicU64::new(controller.window()),
+                controller: Mutex::new(controller),
+            }),
             initial_window: self.0.initial_window,
             acked: None,
         })
@@ -33,11 +39,18 @@ impl ControllerFactory for Factory {
 /// should that prove false, the old one's, never both.
 #[derive(Clone, Debug)]
 pub(crate) struct Regulator {
-    controller: Arc<Mutex<Controller>>,
+    shared: Arc<Shared>,
     initial_window: u64,
     /// Of the acknowledgement that is being told: when the newest packet was
     /// sent, and the round trip as quinn knew it before.
     acked: Option<(Instant, Rtt)>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    controller: Mutex<Controller>,
+    /// The controller's, in bytes.
+    window: AtomicU64,
 }
 
 impl Regulator {
@@ -60,7 +73,7 @@ impl Regulator {
     }
 
     pub(crate) fn on_one_way_delay(&self, now: Instant, sent_at: Instant, relative_us: i64) {
-        self.lock().on_one_way_delay(now, sent_at, relative_us);
+        self.decide(|controller| controller.on_one_way_delay(now, sent_at, relative_us));
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
@@ -69,9 +82,18 @@ impl Regulator {
 
     fn lock(&self) -> MutexGuard<'_, Controller> {
         // A panic inside is contained by ending the connection.
-        self.controller
+        self.shared
+            .controller
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the controller what may change its window.
+    fn decide(&self, tell: impl FnOnce(&mut Controller)) {
+        let mut controller = self.lock();
+        tell(&mut controller);
+        let window = controller.window();
+        self.shared.window.store(window, Ordering::Relaxed);
     }
 }
 
@@ -110,7 +132,7 @@ impl congestion::Controller for Regulator {
         _largest_packet_num_acked: Option<u64>,
     ) {
         if let Some((_, rtt)) = self.acked.take() {
-            self.lock().on_acks_end(now, in_flight, rtt);
+            self.decide(|controller| controller.on_acks_end(now, in_flight, rtt));
         }
     }
 
@@ -121,8 +143,9 @@ impl congestion::Controller for Regulator {
         is_persistent_congestion: bool,
         lost_bytes: u64,
     ) {
-        self.lock()
-            .on_lost(now, sent, lost_bytes, is_persistent_congestion);
+        self.decide(|controller| {
+            controller.on_lost(now, sent, lost_bytes, is_persistent_congestion);
+        });
     }
 
     fn on_mtu_update(&mut self, mtu: u16) {
@@ -130,7 +153,7 @@ impl congestion::Controller for Regulator {
     }
 
     fn window(&self) -> u64 {
-        self.lock().window()
+        self.shared.window.load(Ordering::Relaxed)
     }
 
     fn clone_box(&self) -> Box<dyn congestion::Controller> {
