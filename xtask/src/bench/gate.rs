@@ -9,12 +9,15 @@ use lanparty_lab::tunnel::Kind;
 use lanparty_lab::{packages, sandbox};
 
 use super::comparison::Comparison;
-use super::tunnel;
+use super::middle::{self, Middle};
+use super::{relay, tunnel};
 
 const KINDS: [Kind; 3] = [Kind::Sealed, Kind::Clear, Kind::OpenVpn];
 const REPEATS: usize = 3;
 /// Of each run of TCP.
 const TIME: Duration = Duration::from_secs(1);
+/// Of each run of frames through a relay.
+const SECONDS: u64 = 1;
 
 /// A ratio of two medians of one run, and where it has to lie. The margins are
 /// about half of what is usually seen: the programs are those of the tests,
@@ -22,9 +25,17 @@ const TIME: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 struct Limit {
     what: &'static str,
-    key: &'static str,
-    other: Kind,
+    ratio: Ratio,
     bar: Bar,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Ratio {
+    /// A figure of a sealed tunnel over that of another.
+    Tunnels { key: &'static str, other: Kind },
+    /// Frames of so many bytes for a second of CPU time, the relay's over the
+    /// bare forwarder's.
+    Relay { bytes: usize },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -33,30 +44,48 @@ enum Bar {
     AtMost(f64),
 }
 
-const LIMITS: [Limit; 4] = [
+const LIMITS: [Limit; 6] = [
     Limit {
         what: "TCP from player to LAN, sealed over OpenVPN",
-        key: tunnel::UP,
-        other: Kind::OpenVpn,
+        ratio: Ratio::Tunnels {
+            key: tunnel::UP,
+            other: Kind::OpenVpn,
+        },
         bar: Bar::AtLeast(2.0),
     },
     Limit {
         what: "TCP from LAN to player, sealed over OpenVPN",
-        key: tunnel::DOWN,
-        other: Kind::OpenVpn,
+        ratio: Ratio::Tunnels {
+            key: tunnel::DOWN,
+            other: Kind::OpenVpn,
+        },
         bar: Bar::AtLeast(1.5),
     },
     Limit {
         what: "CPU time per byte, sealed over OpenVPN",
-        key: tunnel::CPU,
-        other: Kind::OpenVpn,
+        ratio: Ratio::Tunnels {
+            key: tunnel::CPU,
+            other: Kind::OpenVpn,
+        },
         bar: Bar::AtMost(0.6),
     },
     Limit {
         what: "TCP from player to LAN, sealed over in clear",
-        key: tunnel::UP,
-        other: Kind::Clear,
+        ratio: Ratio::Tunnels {
+            key: tunnel::UP,
+            other: Kind::Clear,
+        },
         bar: Bar::AtLeast(0.6),
+    },
+    Limit {
+        what: "frames of 1,300 bytes per CPU time, relay over bare forwarder",
+        ratio: Ratio::Relay { bytes: 1_300 },
+        bar: Bar::AtLeast(0.16),
+    },
+    Limit {
+        what: "frames of 160 bytes per CPU time, relay over bare forwarder",
+        ratio: Ratio::Relay { bytes: 160 },
+        bar: Bar::AtLeast(0.3),
     },
 ];
 
@@ -72,6 +101,7 @@ pub(crate) fn run() -> Result<()> {
         println!("SKIPPED: {error:#}");
         return Ok(());
     }
+    middle::build_ours()?;
     let status = sandbox::enter(["bench", "--gate"].map(str::to_owned))?;
     if !status.success() {
         bail!("speed was lost, or could not be compared; `cargo xtask bench` has the details");
@@ -89,11 +119,14 @@ pub(super) fn inside() -> Result<ExitCode> {
             |what| println!("{what}"),
             |tunnel| tunnel::speed(tunnel, TIME),
         )?;
-        let verdicts = LIMITS.each_ref().map(|limit| limit.verdict(&comparison));
-        for (limit, verdict) in LIMITS.iter().zip(&verdicts) {
+        let frames = frames()?;
+        let mut all_pass = true;
+        for limit in &LIMITS {
+            let verdict = limit.ratio.verdict(limit.bar, &comparison, frames.as_ref());
             println!("{}: {}", limit.what, verdict.words(limit.bar));
+            all_pass &= verdict.passes();
         }
-        if verdicts.iter().all(Verdict::passes) {
+        if all_pass {
             return Ok(ExitCode::SUCCESS);
         }
         if !last {
@@ -103,17 +136,33 @@ pub(super) fn inside() -> Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
+/// `None` where there is no second processor for whoever offers the frames.
+fn frames() -> Result<Option<relay::Report>> {
+    if std::thread::available_parallelism()?.get() < 2 {
+        return Ok(None);
+    }
+    let say = |what: &str| println!("{what}");
+    relay::measure(&Middle::ours()?, REPEATS, SECONDS, say).map(Some)
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Verdict {
     Holds(f64),
     Fails(f64),
     NotCompared,
+    Skipped,
 }
 
-impl Limit {
-    fn verdict(&self, comparison: &Comparison) -> Verdict {
-        let ratio = comparison.ratio(self.key, Kind::Sealed, self.other);
-        ratio.map_or(Verdict::NotCompared, |ratio| self.bar.verdict(ratio))
+impl Ratio {
+    fn verdict(self, bar: Bar, tunnels: &Comparison, frames: Option<&relay::Report>) -> Verdict {
+        let ratio = match self {
+            Self::Tunnels { key, other } => tunnels.ratio(key, Kind::Sealed, other),
+            Self::Relay { bytes } => match frames {
+                Some(frames) => frames.rate_over_forwarder(bytes),
+                None => return Verdict::Skipped,
+            },
+        };
+        ratio.map_or(Verdict::NotCompared, |ratio| bar.verdict(ratio))
     }
 }
 
@@ -134,7 +183,7 @@ impl Bar {
 impl Verdict {
     /// A figure that is missing has not passed: something did not start.
     const fn passes(&self) -> bool {
-        matches!(self, Self::Holds(_))
+        matches!(self, Self::Holds(_) | Self::Skipped)
     }
 
     fn words(self, bar: Bar) -> String {
@@ -146,6 +195,7 @@ impl Verdict {
             Self::Holds(ratio) => format!("{ratio:.2}, as it must be: {bar}"),
             Self::Fails(ratio) => format!("{ratio:.2}, but must be {bar}"),
             Self::NotCompared => "not compared".to_owned(),
+            Self::Skipped => "SKIPPED: it needs two processors".to_owned(),
         }
     }
 }

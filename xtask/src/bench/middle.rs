@@ -78,9 +78,14 @@ impl Middle {
     pub(super) const FORWARDER: &'static str = "forwarder";
     pub(super) const QUINN: &'static str = "quinn on tokio";
 
+    /// What is the project's own: the relay and the bound.
+    pub(super) fn ours() -> Result<Vec<Self>> {
+        Ok(vec![Self::relay()?, Self::forwarder()?])
+    }
+
     /// All of them; without quinn on tokio where that cannot be built.
     pub(super) fn all() -> Result<Vec<Self>> {
-        let mut all = vec![Self::relay()?, Self::forwarder()?];
+        let mut all = Self::ours()?;
         match Self::quinn() {
             Ok(quinn) => all.push(quinn),
             Err(error) => eprintln!("without quinn on tokio: {error:#}"),
@@ -110,7 +115,7 @@ impl Middle {
 
     fn forwarder() -> Result<Self> {
         Self::start(Self::FORWARDER, "bare", None, |node| {
-            let mut command = pinned(node, 0, built("forwarder"));
+            let mut command = pinned(node, 0, programs::find("forwarder")?);
             command.args(["--listen", &address().to_string()]);
             Ok(command)
         })
@@ -149,9 +154,9 @@ impl Middle {
         self.name
     }
 
-    /// Offers more than it can carry.
+    /// Offers all that it can carry.
     pub(super) fn carry(&self, load: &Load) -> Result<Outcome> {
-        let mut command = pinned(&self.node, 1, built("load"));
+        let mut command = pinned(&self.node, 1, programs::find("load")?);
         command.args(["--through", self.kind, "--address", &address().to_string()]);
         command.args(["--process", &self.process.pid().to_string()]);
         command.args(["--frame", &load.bytes.to_string()]);
@@ -173,7 +178,16 @@ impl Middle {
     }
 }
 
-/// Builds what this measures; quinn on tokio may be missing afterwards.
+/// Builds the load generator and the bare forwarder, in the caller's profile.
+pub(super) fn build_ours() -> Result<()> {
+    let mut arguments = vec!["build", "--package", PACKAGE, "--bins"];
+    if !cfg!(debug_assertions) {
+        arguments.push("--release");
+    }
+    cargo::run(&arguments)
+}
+
+/// Builds what the bench measures; quinn on tokio may be missing afterwards.
 pub(super) fn build() -> Result<()> {
     cargo::run(&["build", "--release", "--package", PACKAGE, "--bins"])?;
     let manifest = cargo::workspace().join(QUINN).join("Cargo.toml");
@@ -194,10 +208,6 @@ pub(super) fn build() -> Result<()> {
 
 fn quinn_target() -> PathBuf {
     cargo::workspace().join("target/rivals")
-}
-
-fn built(program: &str) -> PathBuf {
-    cargo::workspace().join("target/release").join(program)
 }
 
 fn address() -> SocketAddr {

@@ -52,19 +52,21 @@ impl Report {
     }
 }
 
-fn measure(arguments: &Arguments) -> Result<Report> {
-    let middles = Middle::all()?;
+/// Offers frames to each of these in turn, so often and for so many seconds.
+pub(super) fn measure(
+    middles: &[Middle],
+    repeats: usize,
+    seconds: u64,
+    say: impl Fn(&str),
+) -> Result<Report> {
     let mut seen: BTreeMap<(usize, &str), Vec<f64>> = BTreeMap::new();
-    for repeat in 1..=arguments.repeats {
-        arguments.say(&format!(
-            "frames through relays, {repeat} of {}",
-            arguments.repeats
-        ));
+    for repeat in 1..=repeats {
+        say(&format!("frames through relays, {repeat} of {repeats}"));
         for bytes in FRAMES {
-            for middle in &middles {
+            for middle in middles {
                 let load = Load {
                     bytes,
-                    seconds: arguments.seconds,
+                    seconds,
                     ..Load::default()
                 };
                 let outcome = middle.carry(&load)?;
@@ -97,7 +99,10 @@ impl Measured for Report {
     }
 
     fn measure(arguments: &Arguments) -> Result<Self> {
-        measure(arguments)
+        let (repeats, seconds) = (arguments.repeats, arguments.seconds);
+        measure(&Middle::all()?, repeats, seconds, |what| {
+            arguments.say(what);
+        })
     }
 
     fn rows(&self) -> Vec<Vec<String>> {
