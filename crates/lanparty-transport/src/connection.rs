@@ -330,8 +330,9 @@ impl Link {
         }
     }
 
-    /// A mark goes in front of data that had to wait and goes now, or is much
-    /// while the rate is still a guess, where it meets what that meets; an echo goes as soon as anything may.
+    /// A mark goes in front of data that had to wait and goes now, or that is
+    /// much while the rate is still a guess: there it meets what the data
+    /// meets. An echo goes as soon as anything may.
     fn feed_timing(&mut self, now: Instant, room: usize) {
         let is_unfound = self.pace.found_rate().is_none();
         let may_mark = room > 0

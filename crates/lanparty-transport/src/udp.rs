@@ -378,7 +378,8 @@ impl Udp {
     }
 }
 
-/// As many slots as [`RECEIVE_TARGET`] needs if the next are filled as these.
+/// As many slots as [`RECEIVE_TARGET`] needs if the next are filled as these;
+/// two at least, since a sender's last batch is often a short one.
 fn slots_for(metas: &[RecvMeta]) -> usize {
     let datagrams: usize = metas
         .iter()

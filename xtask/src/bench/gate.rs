@@ -101,7 +101,8 @@ pub(crate) fn run() -> Result<()> {
         println!("SKIPPED: {error:#}");
         return Ok(());
     }
-    middle::build_ours()?;
+    // In the profile of the programs that it is compared with.
+    middle::build_ours(!cfg!(debug_assertions))?;
     let status = sandbox::enter(["bench", "--gate"].map(str::to_owned))?;
     if !status.success() {
         bail!("speed was lost, or could not be compared; `cargo xtask bench` has the details");

@@ -178,10 +178,10 @@ impl Middle {
     }
 }
 
-/// Builds the load generator and the bare forwarder, in the caller's profile.
-pub(super) fn build_ours() -> Result<()> {
+/// Builds the load generator and the bare forwarder.
+pub(super) fn build_ours(is_release: bool) -> Result<()> {
     let mut arguments = vec!["build", "--package", PACKAGE, "--bins"];
-    if !cfg!(debug_assertions) {
+    if is_release {
         arguments.push("--release");
     }
     cargo::run(&arguments)
@@ -189,7 +189,7 @@ pub(super) fn build_ours() -> Result<()> {
 
 /// Builds what the bench measures; quinn on tokio may be missing afterwards.
 pub(super) fn build() -> Result<()> {
-    cargo::run(&["build", "--release", "--package", PACKAGE, "--bins"])?;
+    build_ours(true)?;
     let manifest = cargo::workspace().join(QUINN).join("Cargo.toml");
     let built = cargo::run(&[
         "build",
