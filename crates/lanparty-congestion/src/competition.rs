@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use crate::delay::Interval;
 
-/// Below this part of the capacity we send so much less that it shows.
-const CUT: f64 = 0.9;
+/// Below this part of the capacity we send so much less that it shows; above
+/// it we ask for all, and what arrives is the capacity.
+pub(crate) const CUT: f64 = 0.9;
 /// Of a cut, what still arrives (because a queue of ours drains) when at least
 /// half of the bottleneck is ours.
 const OURS: f64 = 0.5;

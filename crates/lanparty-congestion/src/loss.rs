@@ -47,6 +47,8 @@ const MAX_TEST: Duration = Duration::from_secs(1);
 const MAX_LOSSES: usize = 8_192;
 /// How long a policer's rate is kept before more is tried.
 const HOLD: Duration = Duration::from_secs(2);
+/// The same of a rate that was found by doubling, of which half may be missing.
+const HOLD_MEAN: Duration = Duration::from_millis(200);
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Judgement {
@@ -66,12 +68,18 @@ enum Phase {
         /// Windows in a row that lost more than a policer takes.
         outages: u32,
     },
-    Testing {
-        /// Before, and what passed then.
-        loss: f64,
-        passed: f64,
-        until: Instant,
-    },
+    Testing(Test),
+}
+
+/// Less is sent, to see whether the loss goes away.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Test {
+    /// Before, and what passed then.
+    loss: f64,
+    passed: f64,
+    /// Both are the means of a window in which the rate doubled.
+    is_mean: bool,
+    until: Instant,
 }
 
 const QUIET: Phase = Phase::Watching {
@@ -124,7 +132,7 @@ impl LossJudge {
     pub(crate) fn test_rate(&self) -> Option<f64> {
         match self.phase {
             Phase::Watching { .. } => None,
-            Phase::Testing { passed, .. } => Some(TEST_RATE * passed),
+            Phase::Testing(test) => Some(TEST_RATE * test.passed),
         }
     }
 
@@ -136,13 +144,8 @@ impl LossJudge {
                 outages,
                 ..
             } => self.is_alarmed || suspicious > 0 || outages > 0,
-            Phase::Testing { .. } => true,
+            Phase::Testing(_) => true,
         }
-    }
-
-    /// True while more than half is lost.
-    pub(crate) const fn is_outage(&self) -> bool {
-        matches!(self.phase, Phase::Watching { outages, .. } if outages > 0)
     }
 
     /// The rate that a policer lets pass, as long as it is held.
@@ -172,13 +175,8 @@ impl LossJudge {
         let Some(window) = self.window(now, rtt, packet, history) else {
             return Judgement::Nothing;
         };
-        if let Phase::Testing {
-            loss,
-            passed,
-            until,
-        } = self.phase
-        {
-            return self.test(now, &window, loss, passed, until);
+        if let Phase::Testing(test) = self.phase {
+            return self.judge_test(now, &window, test);
         }
         self.is_alarmed = window.lost > self.usual(&window) + 2.0;
         let is_full = window.packets >= MIN_PACKETS && window.span >= MIN_SPAN.max(rtt);
@@ -200,28 +198,22 @@ impl LossJudge {
         Judgement::Nothing
     }
 
-    fn test(
-        &mut self,
-        now: Instant,
-        window: &Window,
-        loss: f64,
-        passed: f64,
-        until: Instant,
-    ) -> Judgement {
-        let expected = loss * window.packets;
+    fn judge_test(&mut self, now: Instant, window: &Window, test: Test) -> Judgement {
+        let expected = test.loss * window.packets;
         let is_random = window.lost >= REMAINS * EVIDENCE.max(expected);
-        if !is_random && expected < EVIDENCE && now < until {
+        if !is_random && expected < EVIDENCE && now < test.until {
             return Judgement::Nothing;
         }
         self.begin_window(now);
         self.phase = QUIET;
         if is_random || expected < EVIDENCE {
-            let found = (window.lost / window.packets.max(1.0)).min(loss);
+            let found = (window.lost / window.packets.max(1.0)).min(test.loss);
             self.random = self.random.max(found).min(MOST_RANDOM);
             return Judgement::Nothing;
         }
-        self.ceiling = Some((passed, now + HOLD));
-        Judgement::Policed { rate: passed }
+        let hold = if test.is_mean { HOLD_MEAN } else { HOLD };
+        self.ceiling = Some((test.passed, now + hold));
+        Judgement::Policed { rate: test.passed }
     }
 
     fn watch(&mut self, now: Instant, window: &Window, sent: f64, is_doubling: bool) -> Judgement {
@@ -255,11 +247,12 @@ impl LossJudge {
         let is_enough =
             suspicious >= WINDOWS || self.ceiling(now).is_some() || (is_doubling && loss > HEAVY);
         self.phase = if is_enough {
-            Phase::Testing {
+            Phase::Testing(Test {
                 loss,
                 passed: sent * (1.0 - loss) / (1.0 - self.random),
+                is_mean: is_doubling,
                 until: now + MAX_TEST,
-            }
+            })
         } else {
             Phase::Watching {
                 suspicious,

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::startup::STARTUP_SPAN;
 use super::{Controller, MIN_ROUND, NO_QUEUE, STEADY_SPAN, seconds};
-use crate::competition::{Finding, part_of_cut};
+use crate::competition::{CUT, Finding, part_of_cut};
 use crate::delay::Interval;
 use crate::snapshot::Mode;
 
@@ -71,11 +71,13 @@ impl Controller {
     /// just asked for less.
     fn follow(&mut self, interval: &Interval) {
         let reference = self.capacity.min(self.proven);
-        let is_pushing = interval.sent >= 0.95 * reference;
+        let is_pushing = interval.sent >= CUT * reference;
         let is_draining = interval.arrived > 1.03 * interval.sent;
         // What arrived is counted from what was sent, lost or not: before a
-        // full buffer it would confirm any rate, and a stall multiply it.
-        let is_more = interval.arrived > self.capacity && !self.loss.is_outage();
+        // full buffer it would confirm any rate, and a stall multiply it. A
+        // rate above the line's must not stay: the control holds the queue of
+        // one at what leaves, which looks like a rival's.
+        let is_more = interval.arrived > self.capacity && !self.loss.is_suspicious();
         let asked_less = part_of_cut(interval, reference).is_some_and(|part| part < 0.75);
         let is_overrun = interval.arrived > self.capacity && !is_more;
         if !is_overrun && (is_more || is_pushing || (is_draining && !asked_less)) {

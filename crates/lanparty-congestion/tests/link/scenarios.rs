@@ -291,3 +291,35 @@ fn a_fast_path_with_stalling_hosts_is_not_throttled() {
         }
     }
 }
+
+#[test]
+fn a_buffer_that_start_up_fills_on_a_short_path_is_no_rivals_queue() {
+    for rate in [1e9, 3e9] {
+        for buffer_ms in [10.0, 30.0] {
+            for seed in 1..=4 {
+                let line = Line::new(rate, MS / 10, buffer(rate, buffer_ms));
+                let scenario = one(Kind::Ours, line, MS / 10, 2 * SECOND).seeded(seed);
+                let report = scenario.run();
+                let competing = report.flows[0].competing;
+                assert_eq!(competing, 0, "{rate}, {buffer_ms} ms");
+                let queue = report.queue_ms(0.5, SECOND / 2, report.time);
+                assert!(queue < 3.0, "{rate}, {buffer_ms} ms: {queue} ms");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_shallow_buffer_is_learnt_within_a_second() {
+    for rate in [1e8, 1e9] {
+        for rtt_us in [200, 2_000, 10_000] {
+            for buffer_ms in [0.5, 1.0, 2.0, 5.0] {
+                let way = rtt_us * MS / 2_000;
+                let line = Line::new(rate, way, buffer(rate, buffer_ms));
+                let scenario = one(Kind::Ours, line, way, 3 * SECOND);
+                let used = scenario.run().utilisation(SECOND, 3 * SECOND);
+                assert!(used > 0.95, "{rate}, {rtt_us} us, {buffer_ms} ms: {used}");
+            }
+        }
+    }
+}
