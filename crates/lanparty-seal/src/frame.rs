@@ -54,16 +54,15 @@ impl Envelope<'_> {
     /// Canonical and not the wire bytes: fragments have other headers.
     #[must_use]
     pub fn associated_data(&self) -> [u8; AAD_LEN] {
+        let source = self.source.get().to_be_bytes();
+        let header = self.header.encode();
+        let fields: [&[u8]; 5] = [b"lp1", &self.room.0, &source, &header, self.ethernet];
         let mut out = [0; AAD_LEN];
-        let fields = b"lp1"
-            .iter()
-            .chain(&self.room.0)
-            .copied()
-            .chain(self.source.get().to_be_bytes())
-            .chain(self.header.encode())
-            .chain(*self.ethernet);
-        for (to, from) in out.iter_mut().zip(fields) {
-            *to = from;
+        let mut rest = out.as_mut_slice();
+        for field in fields {
+            let (place, after) = rest.split_at_mut(field.len());
+            place.copy_from_slice(field);
+            rest = after;
         }
         out
     }
