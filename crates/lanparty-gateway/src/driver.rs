@@ -1,13 +1,12 @@
 //! The program on the loop: moves frames between the LAN, the bridge, the
 //! session and the relay, and decides nothing about them.
 
-use std::cell::Cell;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use lanparty_client_core::{DisconnectCause, Effect, End, Readings, Session, SessionEvent};
 use lanparty_ctrl::{CloseCode, PeerInfo, Role};
-use lanparty_lan::{FromLan, HostReach, Lan, LanPort, LinkEvent, Received};
+use lanparty_lan::{Budget, FromLan, HostReach, Lan, LanPort, LinkEvent};
 use lanparty_obs::DropReason;
 use lanparty_obs::diagnostics::MemberStatus;
 use lanparty_obs::drops::DropCounts;
@@ -35,13 +34,13 @@ const SIGNALS: Token = Token(3);
 const STATUS: Token = Token(4);
 const REQUESTS: Token = Token(5);
 
-/// Packets read from the LAN at a time; each may be a superframe of 64 KB.
-const LAN_BATCH: usize = 4;
-/// Bytes read from the LAN in one turn, half of what a connection's queue
-/// holds: reading more than is sent in between would only overflow it.
-const LAN_TURN_BYTES: usize = 256 * 1_024;
-/// Batches read in one turn, so that small frames leave the relay its turn.
-const LAN_TURN_BATCHES: usize = 16;
+/// Read from the LAN in one turn. Half of what a connection's queue holds, for
+/// more than is sent in between would only overflow it; and so few packets that
+/// small frames leave the relay its turn.
+const LAN_TURN: Budget = Budget {
+    packets: 64,
+    bytes: 256 * 1_024,
+};
 /// Between two looks at what the host should be told.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -171,11 +170,9 @@ impl Gateway {
             drops,
             ..
         } = self;
-        let bytes_read = Cell::new(0_usize);
         let mut sink = |from_lan: FromLan<'_>| match from_lan {
             FromLan::Dropped(reason) => drops.add(reason),
             FromLan::Frame { frame, origin } => {
-                bytes_read.set(bytes_read.get() + frame.len());
                 let verdict = bridge.from_lan(frame, origin, now);
                 let record = |peer, action| {
                     trace_frame(room, Direction::LanToPlayer, peer, frame, action);
@@ -200,15 +197,8 @@ impl Gateway {
                 let _ = session.outgoing(frame, max_datagram, now, &mut send);
             }
         };
-        for _ in 0..LAN_TURN_BATCHES {
-            match lan.receive(LAN_BATCH, &mut sink) {
-                Ok(Received::More) if bytes_read.get() < LAN_TURN_BYTES => {}
-                Ok(Received::More | Received::Drained) => break,
-                Err(error) => {
-                    self.end(Err(Failure::System("read from the LAN", error)));
-                    break;
-                }
-            }
+        if let Err(error) = lan.receive(LAN_TURN, &mut sink) {
+            self.end(Err(Failure::System("read from the LAN", error)));
         }
     }
 

@@ -8,7 +8,9 @@ use lanparty_os::Prefix;
 use lanparty_proto::MacAddr;
 use lanparty_proto::ethernet::{EtherType, EthernetHeader};
 
-use crate::{FromLan, HostReach, LanCounters, LanPort, LinkEvent, Origin, Received, Target};
+use crate::{
+    Budget, FromLan, HostReach, LanCounters, LanPort, LinkEvent, Origin, Received, Target,
+};
 
 /// Filters like the kernel does; tests feed it and look at what was sent.
 #[derive(Debug)]
@@ -85,14 +87,18 @@ impl FakeLan {
 impl LanPort for FakeLan {
     fn receive(
         &mut self,
-        budget: usize,
+        mut budget: Budget,
         sink: &mut dyn FnMut(FromLan<'_>),
     ) -> io::Result<Received> {
-        for _ in 0..budget {
+        while !budget.is_spent() {
             match self.incoming.pop_front() {
                 None => return Ok(Received::Drained),
-                Some(Incoming::Dropped(reason)) => sink(FromLan::Dropped(reason)),
+                Some(Incoming::Dropped(reason)) => {
+                    budget.spend(0);
+                    sink(FromLan::Dropped(reason));
+                }
                 Some(Incoming::Frame(mut frame, origin)) => {
+                    budget.spend(frame.len());
                     self.counters.packets_in += 1;
                     self.counters.frames_in += 1;
                     self.counters.bytes_in += frame.len() as u64;

@@ -66,6 +66,26 @@ pub enum FromLan<'a> {
     Dropped(DropReason),
 }
 
+/// What a call of [`LanPort::receive`] may read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// What the kernel hands over as one: a frame, or a superframe of up to 64 KB.
+    pub packets: usize,
+    /// The packet that goes beyond it is the last.
+    pub bytes: usize,
+}
+
+impl Budget {
+    const fn is_spent(self) -> bool {
+        self.packets == 0 || self.bytes == 0
+    }
+
+    const fn spend(&mut self, bytes: usize) {
+        self.packets = self.packets.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+}
+
 /// How a call of [`LanPort::receive`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
@@ -123,12 +143,15 @@ pub struct LanCounters {
 
 /// The operations that a gateway needs; [`Lan`] and [`fake::FakeLan`] have them.
 pub trait LanPort {
-    /// Reads up to about `budget` packets and passes each frame on.
+    /// Reads about as much as `budget` allows and passes each frame on.
     ///
     /// # Errors
     /// When the descriptor is unusable; an interface that is down is not.
-    fn receive(&mut self, budget: usize, sink: &mut dyn FnMut(FromLan<'_>))
-    -> io::Result<Received>;
+    fn receive(
+        &mut self,
+        budget: Budget,
+        sink: &mut dyn FnMut(FromLan<'_>),
+    ) -> io::Result<Received>;
 
     /// Takes one frame with complete checksums. It may wait for
     /// [`LanPort::flush`], so that frames of one flow are handed over together.

@@ -21,7 +21,8 @@ use self::bridge_port::BridgePort;
 use self::host_path::HostPath;
 use self::packet_socket::PacketSocket;
 use crate::{
-    FromLan, HostReach, LanCounters, LanError, LanOptions, LanPort, LinkEvent, Received, Target,
+    Budget, FromLan, HostReach, LanCounters, LanError, LanOptions, LanPort, LinkEvent, Received,
+    Target,
 };
 
 /// Marks the frames that this process itself put onto the wire or into the
@@ -169,7 +170,7 @@ impl Lan {
 impl LanPort for Lan {
     fn receive(
         &mut self,
-        budget: usize,
+        budget: Budget,
         sink: &mut dyn FnMut(FromLan<'_>),
     ) -> io::Result<Received> {
         let Self {

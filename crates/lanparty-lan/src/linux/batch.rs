@@ -17,7 +17,7 @@ const SEND_BATCH: usize = 64;
 
 /// The largest superframe: a 64 KiB IP packet and its Ethernet header with a
 /// tag. (BIG TCP makes larger ones for IPv6, when an administrator says so.)
-const MAX_PACKET: usize = 65_535 + 18;
+pub(super) const MAX_PACKET: usize = 65_535 + 18;
 
 /// Room for one control message with `tpacket_auxdata`, aligned.
 type Control = [u64; 8];
@@ -87,7 +87,8 @@ impl ReceiveBatch {
     ) -> io::Result<usize> {
         let mut parts = [[EMPTY_PART; 2]; RECEIVE_BATCH];
         let mut messages = [EMPTY_MESSAGE; RECEIVE_BATCH];
-        for ((slot, parts), message) in self.slots.iter_mut().zip(&mut parts).zip(&mut messages) {
+        let slots = self.slots.iter_mut().take(most);
+        for ((slot, parts), message) in slots.zip(&mut parts).zip(&mut messages) {
             let room = slot.frame.get_mut(VLAN_TAG_LEN..).unwrap_or_default();
             *parts = [part_mut(&mut slot.header), part_mut(room)];
             message.msg_hdr.msg_name = slot.from.as_mut_ptr().cast();

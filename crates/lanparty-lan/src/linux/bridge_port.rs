@@ -13,14 +13,11 @@ use lanparty_os::tap::{Tap, TapOffloads, TapOptions, VNET_HEADER_LEN};
 use lanparty_proto::MacAddr;
 use rustix::io::Errno;
 
-use super::batch::Sent;
+use super::batch::{MAX_PACKET, Sent};
 use super::filter::{Unicast, program};
 use super::sys;
 use super::tap_writer::TapWriter;
-use crate::{FromLan, LanError, Origin, Received};
-
-/// As in [`super::batch`].
-const MAX_PACKET: usize = 65_535 + 18;
+use crate::{Budget, FromLan, LanError, Origin, Received};
 
 #[derive(Debug)]
 pub(super) struct BridgePort {
@@ -98,12 +95,12 @@ impl BridgePort {
     /// of the cable.
     pub(super) fn receive(
         &mut self,
-        budget: usize,
+        mut budget: Budget,
         host: MacAddr,
         packets_in: &mut u64,
         sink: &mut dyn FnMut(FromLan<'_>),
     ) -> io::Result<Received> {
-        for _ in 0..budget {
+        while !budget.is_spent() {
             let read = rustix::io::retry_on_intr(|| {
                 rustix::io::read(self.writer.tap.as_fd(), &mut self.packet[..])
             });
@@ -113,6 +110,7 @@ impl BridgePort {
                 Err(errno) => return Err(errno.into()),
             };
             *packets_in += 1;
+            budget.spend(length);
             let packet = self.packet.get_mut(..length).unwrap_or_default();
             if finish(packet, host, sink).is_none() {
                 sink(FromLan::Dropped(DropReason::UnknownOffload));

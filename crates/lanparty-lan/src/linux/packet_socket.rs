@@ -13,7 +13,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use super::batch::{self, Packet, ReceiveBatch, Sent};
 use super::filter::{Unicast, program};
 use super::sys;
-use crate::{FromLan, LanError, Origin, Received};
+use crate::{Budget, FromLan, LanError, Origin, Received};
 
 /// Several milliseconds of a busy LAN. The limit for ordinary users is lower
 /// (`net.core.rmem_max`), so this is asked for with the privileged option first.
@@ -24,6 +24,9 @@ pub(super) struct PacketSocket {
     fd: OwnedFd,
     mark: u32,
     batch: ReceiveBatch,
+    /// Bytes of the largest packet lately: how many fit a budget is not known
+    /// before they are read.
+    largest: usize,
     outgoing: Coalescer,
 }
 
@@ -43,6 +46,7 @@ impl PacketSocket {
             fd,
             mark,
             batch: ReceiveBatch::new(),
+            largest: batch::MAX_PACKET,
             // Where the interface cannot cut UDP superframes the kernel does,
             // behind its queues, which is still cheaper than a call for each.
             outgoing: Coalescer::new(join(offload)),
@@ -89,21 +93,27 @@ impl PacketSocket {
 
     pub(super) fn receive(
         &mut self,
-        budget: usize,
+        mut budget: Budget,
         packets_in: &mut u64,
         sink: &mut dyn FnMut(FromLan<'_>),
     ) -> io::Result<Received> {
-        let mut left = budget;
-        while left > 0 {
-            let most = left.min(ReceiveBatch::CAPACITY);
-            let batch = &mut self.batch;
-            match batch.receive(&self.fd, most, |packet| deliver(packet, sink)) {
+        while !budget.is_spent() {
+            let fitting = budget.bytes.div_ceil(self.largest);
+            let most = fitting.min(budget.packets).min(ReceiveBatch::CAPACITY);
+            let mut largest = self.largest - self.largest / 8;
+            let each = |packet: Packet<'_>| {
+                let length = packet.frame.len();
+                largest = largest.max(length);
+                budget.spend(length);
+                deliver(packet, sink);
+            };
+            match self.batch.receive(&self.fd, most, each) {
                 Ok(count) => {
+                    self.largest = largest;
                     *packets_in += count as u64;
                     if count < most {
                         return Ok(Received::Drained);
                     }
-                    left = left.saturating_sub(count);
                 }
                 Err(error) => match Errno::from_io_error(&error) {
                     // Told once when the interface goes down.
@@ -113,7 +123,7 @@ impl PacketSocket {
                     // the superframe is, and has thrown it away.
                     Some(Errno::INVAL) => {
                         sink(FromLan::Dropped(DropReason::UnknownOffload));
-                        left = left.saturating_sub(1);
+                        budget.spend(0);
                     }
                     _ => return Err(error),
                 },

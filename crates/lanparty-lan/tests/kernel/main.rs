@@ -19,8 +19,8 @@ use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use lanparty_lan::{
-    FromLan, HostReach, HostUnreachable, Lan, LanError, LanOptions, LanPort, LinkEvent, Origin,
-    Received, Refusal, Target,
+    Budget, FromLan, HostReach, HostUnreachable, Lan, LanError, LanOptions, LanPort, LinkEvent,
+    Origin, Received, Refusal, Target,
 };
 use lanparty_obs::ExitCode;
 use lanparty_os::netlink::Netlink;
@@ -30,6 +30,12 @@ use rustix::thread::CapabilitySet;
 use frames::{destination, frame, numbered_broadcast, source};
 use node::{Node, now, wait_until};
 use tunnel::Tunnel;
+
+/// A turn of these tests.
+pub(crate) const TURN: Budget = Budget {
+    packets: 64,
+    bytes: usize::MAX,
+};
 
 const PLAYER: MacAddr = MacAddr([0x02, 0, 0x5e, 0x10, 0, 0x50]);
 const BYSTANDER: MacAddr = MacAddr([0x02, 0, 0x5e, 0x10, 0, 0x60]);
@@ -127,7 +133,7 @@ fn drain(lan: &mut Lan) -> Vec<(Vec<u8>, Origin)> {
     let mut frames = Vec::new();
     let deadline = now() + Duration::from_millis(300);
     loop {
-        let received = lan.receive(64, &mut |from_lan| match from_lan {
+        let received = lan.receive(TURN, &mut |from_lan| match from_lan {
             FromLan::Frame { frame, origin } => frames.push((frame.to_vec(), origin)),
             FromLan::Dropped(reason) => panic!("dropped: {reason}"),
         });
@@ -531,7 +537,7 @@ fn the_cable_and_the_addresses_are_watched_and_frames_flow_again_after_a_pull() 
         wait_until("a link event", || {
             lan.link_events(&mut |event| events.push(event)).unwrap();
             // As the program's loop does; the socket tells of the pull too.
-            lan.receive(64, &mut |_| {}).unwrap();
+            lan.receive(TURN, &mut |_| {}).unwrap();
             events.contains(&wanted)
         });
         std::mem::take(&mut events)

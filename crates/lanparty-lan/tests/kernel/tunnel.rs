@@ -10,6 +10,7 @@ use lanparty_lan::{FromLan, Lan, LanCounters, LanPort, Target};
 use lanparty_os::tap::Tap;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::TURN;
 use super::frames::{assert_finished, destination};
 
 pub(crate) struct Tunnel {
@@ -24,7 +25,7 @@ impl Tunnel {
         let thread = std::thread::spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
                 wait(&lan, &tap);
-                lan.receive(64, &mut |from_lan| match from_lan {
+                lan.receive(TURN, &mut |from_lan| match from_lan {
                     FromLan::Frame { frame, .. } => {
                         assert_finished(frame);
                         // A full queue is a loss as on any LAN.
