@@ -66,7 +66,7 @@ impl Reactor {
         })
     }
 
-    /// Whether to look for traffic for a while before sleeping. Off by default.
+    /// Whether to look for traffic for a while before sleeping. Off until it is set.
     pub fn set_busy_poll(&mut self, choice: BusyPoll) {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         self.spinner = Spinner::new(choice, processors);

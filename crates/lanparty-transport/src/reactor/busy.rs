@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BusyPoll {
     /// Sleep at once.
-    #[default]
     Off,
     /// Look where traffic has come quickly lately, and only while nobody else
     /// wants the processor.
+    #[default]
     Auto,
     /// Look for so long after every piece of traffic.
     For(Duration),
