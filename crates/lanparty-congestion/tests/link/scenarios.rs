@@ -316,9 +316,12 @@ fn a_shallow_buffer_is_learnt_within_a_second() {
             for buffer_ms in [0.5, 1.0, 2.0, 5.0] {
                 let way = rtt_us * MS / 2_000;
                 let line = Line::new(rate, way, buffer(rate, buffer_ms));
-                let scenario = one(Kind::Ours, line, way, 3 * SECOND);
-                let used = scenario.run().utilisation(SECOND, 3 * SECOND);
-                assert!(used > 0.95, "{rate}, {rtt_us} us, {buffer_ms} ms: {used}");
+                let report = one(Kind::Ours, line, way, 5 * SECOND).run();
+                let used = report.utilisation(SECOND, report.time);
+                let lost = report.loss(0);
+                let name = format!("{rate}, {rtt_us} us, {buffer_ms} ms");
+                assert!(used > 0.95, "{name}: {used}");
+                assert!(lost < 0.14, "{name}: {lost} lost");
             }
         }
     }
