@@ -164,6 +164,45 @@ fn b17_a_copy_with_superframes_arrives_whole_and_in_finished_frames() {
 }
 
 #[test]
+fn a_turn_ends_with_the_packet_that_spends_its_bytes() {
+    /// 42 bytes of headers and the room for a tag make it 1,000.
+    const PAYLOAD: usize = 954;
+    const PACKETS: usize = 300;
+    let Some(party) = Party::new() else { return };
+    let mut lan = party.open("eth0").unwrap();
+    party.pc.run(|| {
+        let socket = UdpSocket::bind("192.168.77.10:0").unwrap();
+        socket.set_broadcast(true).unwrap();
+        for _ in 0..PACKETS {
+            socket
+                .send_to(&[0; PAYLOAD], "192.168.77.255:4009")
+                .unwrap();
+        }
+    });
+    std::thread::sleep(Duration::from_millis(100));
+    let budget = Budget {
+        packets: 64,
+        bytes: 9_500,
+    };
+    let mut turns = Vec::new();
+    loop {
+        let mut frames = 0;
+        let mut count = |from_lan: FromLan<'_>| match from_lan {
+            FromLan::Frame { frame, .. } => frames += usize::from(frame.len() > PAYLOAD),
+            FromLan::Dropped(reason) => panic!("dropped: {reason}"),
+        };
+        let received = lan.receive(budget, &mut count).unwrap();
+        turns.push(frames);
+        if received == Received::Drained {
+            break;
+        }
+    }
+    assert_eq!(turns.iter().sum::<usize>(), PACKETS);
+    assert!(turns.iter().all(|&frames| frames <= 10), "{turns:?}");
+    assert!(turns.len() <= PACKETS / 10 + 3, "{turns:?}");
+}
+
+#[test]
 fn datagrams_that_the_sender_left_to_be_cut_arrive_as_single_ones() {
     const SIZE: u16 = 1_000;
     let Some(party) = Party::new() else { return };
