@@ -23,6 +23,7 @@ pub mod backoff;
 pub mod config;
 pub mod effect;
 mod flows;
+mod gathering;
 mod greeting;
 mod mss;
 mod player;

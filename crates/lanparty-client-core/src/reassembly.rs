@@ -17,7 +17,7 @@ use lanparty_obs::drops::DropCounts;
 use lanparty_proto::PeerId;
 use lanparty_proto::ethernet::{HEADER_LEN, MAX_TAGGED_FRAME_LEN};
 use lanparty_proto::fragment::{Fragment, FragmentHeader, OFFSET_UNIT as UNIT};
-use lanparty_proto::overlay::{SEALED_LEN, TAG_LEN};
+use lanparty_proto::overlay::{FrameCount, SEALED_LEN, TAG_LEN};
 
 /// How long a frame may wait for its fragments (design section 5).
 pub const TIMEOUT: Duration = Duration::from_millis(500);
@@ -66,7 +66,9 @@ pub struct Reassembler {
 struct Partial {
     frame_id: u16,
     relay_id_space: bool,
-    /// Key epoch and counter of a sealed frame; all its fragments agree.
+    /// All fragments of a frame agree on this, and on the next.
+    frames: FrameCount,
+    /// Key epoch and counter of a sealed frame.
     seal: Option<[u8; SEALED_LEN]>,
     since: Instant,
     /// Ethernet header, then the payload at its place.
@@ -94,15 +96,17 @@ impl Reassembler {
         self.waiting
     }
 
-    /// Takes one fragment and returns the frame when this was its last missing
-    /// part. A sealed one has the `seal` header of its frame before it. Frames that had to make room or took too long are counted in
-    /// `drops`.
+    /// Takes one fragment and returns the frame, or the bundle of so many
+    /// `frames`, when this was its last missing part. A sealed one has the
+    /// `seal` header of its frame before it. Frames that had to make room or
+    /// took too long are counted in `drops`.
     ///
     /// # Errors
     /// Why this fragment was refused; the caller counts it.
     pub fn push(
         &mut self,
         source: PeerId,
+        frames: FrameCount,
         seal: Option<[u8; SEALED_LEN]>,
         fragment: Fragment<'_>,
         now: Instant,
@@ -118,14 +122,14 @@ impl Reassembler {
         if self.find(source, header).is_none() {
             self.make_room(source, drops);
             let frame = self.spare.pop().unwrap_or_default();
-            let partial = Partial::new(seal, fragment, now, frame);
+            let partial = Partial::new(frames, seal, fragment, now, frame);
             self.senders.entry(source).or_default().push_back(partial);
             self.waiting += 1;
         }
         let Some(partial) = self.find(source, header) else {
             return Err(DropReason::FragmentLimit);
         };
-        if !partial.add(seal, fragment) {
+        if !partial.add(frames, seal, fragment) {
             partial.killed = true;
             return Err(DropReason::FragmentConflict);
         }
@@ -242,6 +246,7 @@ struct Counted(bool);
 
 impl Partial {
     fn new(
+        frames: FrameCount,
         seal: Option<[u8; SEALED_LEN]>,
         first: Fragment<'_>,
         now: Instant,
@@ -252,6 +257,7 @@ impl Partial {
         Self {
             frame_id: first.header.frame_id,
             relay_id_space: first.header.relay_id_space,
+            frames,
             seal,
             since: now,
             frame,
@@ -267,8 +273,14 @@ impl Partial {
     }
 
     /// Puts a piece in its place; false where it contradicts what is there.
-    fn add(&mut self, seal: Option<[u8; SEALED_LEN]>, fragment: Fragment<'_>) -> bool {
-        if self.killed || self.seal != seal || !self.frame.starts_with(fragment.ethernet) {
+    fn add(
+        &mut self,
+        frames: FrameCount,
+        seal: Option<[u8; SEALED_LEN]>,
+        fragment: Fragment<'_>,
+    ) -> bool {
+        let agrees = (self.frames, self.seal) == (frames, seal);
+        if self.killed || !agrees || !self.frame.starts_with(fragment.ethernet) {
             return false;
         }
         let start = fragment.header.byte_offset();
@@ -341,6 +353,7 @@ mod tests {
             hint: Hint::Normal,
             source: peer(1),
             flow_tag: 0,
+            frames: FrameCount::ONE,
         };
         let datagram = [&header.encode()[..], frame].concat();
         split(&datagram, max_len, frame_id, relay)
@@ -375,7 +388,14 @@ mod tests {
                 return Err(DropReason::FragmentHeader);
             };
             self.reassembler
-                .push(peer(source), None, fragment, self.now, &mut self.drops)
+                .push(
+                    peer(source),
+                    FrameCount::ONE,
+                    None,
+                    fragment,
+                    self.now,
+                    &mut self.drops,
+                )
                 .map(|whole| whole.map(|frame| frame.to_vec()))
         }
     }
@@ -622,6 +642,7 @@ mod tests {
                 hint: Hint::Normal,
                 source: peer(1),
                 flow_tag: 0,
+                frames: FrameCount::ONE,
             };
             let datagram = [&header.encode()[..], body].concat();
             split(&datagram, max_len, 0, true)

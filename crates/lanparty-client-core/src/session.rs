@@ -81,7 +81,7 @@ pub struct Session {
     card: KeyCard,
     /// Present in a keyed room.
     keys: Option<Keyring>,
-    /// The frame that was opened last.
+    /// The frame or bundle that was opened last.
     opened: Vec<u8>,
 }
 

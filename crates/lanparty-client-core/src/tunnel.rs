@@ -2,29 +2,24 @@
 
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use lanparty_ctrl::timers::REASSEMBLY_TIMEOUT;
 use lanparty_obs::DropReason;
 use lanparty_obs::drops::DropCounts;
 use lanparty_obs::stats::TunnelCounters;
-use lanparty_proto::PeerId;
-use lanparty_proto::ethernet::EthernetHeader;
+use lanparty_proto::MacAddr;
 use lanparty_proto::fragment::{self, SplitError};
-use lanparty_proto::overlay::{self, Header, Kind};
+use lanparty_proto::overlay::{self, Header};
 use lanparty_queue::FlowKey;
 use lanparty_seal::Keyring;
 
-use crate::flows::Flow;
+use crate::gathering::{Gathered, Gathering};
 use crate::reassembly::{self, Reassembler};
 
 const _: () = assert!(REASSEMBLY_TIMEOUT.as_nanos() == reassembly::TIMEOUT.as_nanos());
 
 /// What sealing adds to a frame.
 pub(crate) const SEAL_LEN: usize = overlay::SEALED_LEN + overlay::TAG_LEN;
-
-/// Datagrams are cut from buffers of this size, so that a frame costs one copy
-/// and about one allocation in fifty.
-const BUFFER_LEN: usize = 64 * 1_024;
 
 /// One member's end of the overlay.
 #[derive(Debug, Default)]
@@ -33,118 +28,141 @@ pub(crate) struct Tunnel {
     pub(crate) drops: DropCounts,
     pub(crate) reassembler: Reassembler,
     next_frame_id: u16,
-    buffer: BytesMut,
+    gathering: Gathering,
+}
+
+/// What the way to the relay carries now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Path {
+    /// Bytes of the largest datagram.
+    pub(crate) max_datagram: usize,
+    /// Bytes of the largest datagram with more than one frame.
+    pub(crate) max_bundle: usize,
+    pub(crate) now: Instant,
 }
 
 impl Tunnel {
-    /// Sends one frame in one datagram of at most `max_datagram` bytes, or in
-    /// as many as it takes.
+    /// Takes a frame to be sent. It waits for more of its flow until
+    /// [`Self::flush`], unless no other of its length would fit beside it.
     pub(crate) fn send(
         &mut self,
         frame: &[u8],
-        source: PeerId,
-        flow: Flow,
-        keys: Option<&mut Keyring>,
-        (max_datagram, now): (usize, Instant),
+        header: Header,
+        mut keys: Option<&mut Keyring>,
+        path: Path,
         sink: &mut impl FnMut(FlowKey, Bytes),
     ) -> Result<(), DropReason> {
-        let header = Header {
-            kind: match keys {
-                Some(_) => Kind::SealedFrame,
-                None => Kind::Frame,
-            },
-            hint: flow.hint,
-            source,
-            flow_tag: flow.tag,
-        };
-        let key = FlowKey {
-            source: source.get(),
-            tag: flow.tag,
-            hint: flow.hint,
-            part_of: None,
-        };
-        let room = overlay::HEADER_LEN + SEAL_LEN + frame.len();
-        reserve(&mut self.buffer, room);
-        self.buffer.extend_from_slice(&header.encode());
-        match keys {
-            Some(keys) => self.seal(frame, source, keys, now)?,
-            None => self.buffer.extend_from_slice(frame),
+        let (ethernet, payload) = frame.split_first_chunk().ok_or(DropReason::Runt)?;
+        if !self
+            .gathering
+            .add(header, ethernet, payload, path.max_bundle)
+        {
+            self.flush(keys.as_deref_mut(), path, sink);
+            self.gathering.begin(header, ethernet, payload);
         }
-        let datagram = self.buffer.split().freeze();
-        if datagram.len() <= max_datagram {
-            self.counters.datagrams_out += 1;
-            sink(key, datagram);
-        } else {
-            let frame_id = self.next_frame_id;
-            self.next_frame_id = frame_id.wrapping_add(1) & OWN_FRAME_IDS;
-            let key = FlowKey {
-                part_of: Some(frame_id),
-                ..key
-            };
-            let pieces = fragment::split(&datagram, max_datagram, frame_id, false)
-                .map_err(reason_of_split)?;
-            for piece in pieces {
-                reserve(&mut self.buffer, piece.len());
-                piece.write_parts(|part| self.buffer.extend_from_slice(part));
-                self.counters.datagrams_out += 1;
-                self.counters.fragments_out += 1;
-                sink(key, self.buffer.split().freeze());
-            }
+        if !self.gathering.has_room(payload.len(), path.max_bundle) {
+            self.flush(keys, path, sink);
         }
-        count_out(&mut self.counters, frame);
         Ok(())
     }
 
-    /// Appends the frame to the buffer and seals it where it lies.
-    fn seal(
+    /// Sends what waits: in one datagram, or in as many as it takes.
+    pub(crate) fn flush(
         &mut self,
-        frame: &[u8],
-        source: PeerId,
-        keys: &mut Keyring,
-        now: Instant,
-    ) -> Result<(), DropReason> {
-        self.buffer.extend_from_slice(&[0; overlay::SEALED_LEN]);
-        self.buffer.extend_from_slice(frame);
-        let sealed = self
-            .buffer
-            .get_mut(overlay::HEADER_LEN..)
-            .and_then(<[u8]>::split_first_chunk_mut)
-            .and_then(|(place, frame)| {
-                let (header, tag) = keys.seal(source, frame, now).ok()?;
-                *place = header;
-                Some(tag)
-            });
-        let Some(tag) = sealed else {
-            self.buffer.clear();
-            return Err(DropReason::NoKey);
+        keys: Option<&mut Keyring>,
+        path: Path,
+        sink: &mut impl FnMut(FlowKey, Bytes),
+    ) {
+        let Some((gathered, mut datagram)) = self.gathering.take() else {
+            return;
         };
-        self.buffer.extend_from_slice(&tag);
+        let frames = u64::from(gathered.header.frames.get());
+        let sent = match keys {
+            Some(keys) => seal(&mut datagram, gathered.header, keys, path.now),
+            None => Ok(()),
+        };
+        let (header, max_len) = (gathered.header, path.max_datagram);
+        let sent = sent.and_then(|()| self.send_cut(datagram.freeze(), header, max_len, sink));
+        match sent {
+            Ok(()) => count_out(&mut self.counters, &gathered, frames),
+            Err(reason) => self.drops.add_n(reason, frames),
+        }
+    }
+
+    /// Hands over a datagram, in pieces where it is too long.
+    fn send_cut(
+        &mut self,
+        datagram: Bytes,
+        header: Header,
+        max_datagram: usize,
+        sink: &mut impl FnMut(FlowKey, Bytes),
+    ) -> Result<(), DropReason> {
+        let key = FlowKey {
+            source: header.source.get(),
+            tag: header.flow_tag,
+            hint: header.hint,
+            part_of: None,
+        };
+        if datagram.len() <= max_datagram {
+            self.counters.datagrams_out += 1;
+            sink(key, datagram);
+            return Ok(());
+        }
+        let frame_id = self.next_frame_id;
+        self.next_frame_id = frame_id.wrapping_add(1) & OWN_FRAME_IDS;
+        let key = FlowKey {
+            part_of: Some(frame_id),
+            ..key
+        };
+        let pieces =
+            fragment::split(&datagram, max_datagram, frame_id, false).map_err(reason_of_split)?;
+        for piece in pieces {
+            self.counters.datagrams_out += 1;
+            self.counters.fragments_out += 1;
+            sink(key, self.gathering.write(&piece));
+        }
         Ok(())
     }
 }
 
-fn reserve(buffer: &mut BytesMut, room: usize) {
-    if buffer.capacity() < room {
-        buffer.reserve(BUFFER_LEN.max(room));
-    }
+/// Seals the body of a datagram where it lies, between the places for what the
+/// seal adds.
+fn seal(
+    datagram: &mut [u8],
+    header: Header,
+    keys: &mut Keyring,
+    now: Instant,
+) -> Result<(), DropReason> {
+    let sealed = datagram
+        .get_mut(overlay::HEADER_LEN..)
+        .and_then(<[u8]>::split_first_chunk_mut)
+        .and_then(|(place, rest)| {
+            let (body, tag) = rest.split_last_chunk_mut()?;
+            (*place, *tag) = keys.seal(header.source, header.frames, body, now).ok()?;
+            Some(())
+        });
+    sealed.ok_or(DropReason::NoKey)
 }
 
 pub(crate) fn count_in(counters: &mut TunnelCounters, frame: &[u8]) {
     counters.frames_in += 1;
     counters.bytes_in += frame.len() as u64;
-    match Cast::of(frame) {
+    let Some(destination) = frame.first_chunk() else {
+        return;
+    };
+    match Cast::to(MacAddr(*destination)) {
         Cast::Broadcast => counters.broadcasts_in += 1,
         Cast::Multicast => counters.multicasts_in += 1,
         Cast::Unicast => {}
     }
 }
 
-fn count_out(counters: &mut TunnelCounters, frame: &[u8]) {
-    counters.frames_out += 1;
-    counters.bytes_out += frame.len() as u64;
-    match Cast::of(frame) {
-        Cast::Broadcast => counters.broadcasts_out += 1,
-        Cast::Multicast => counters.multicasts_out += 1,
+fn count_out(counters: &mut TunnelCounters, gathered: &Gathered, frames: u64) {
+    counters.frames_out += frames;
+    counters.bytes_out += gathered.bytes;
+    match Cast::to(gathered.destination) {
+        Cast::Broadcast => counters.broadcasts_out += frames,
+        Cast::Multicast => counters.multicasts_out += frames,
         Cast::Unicast => {}
     }
 }
@@ -156,11 +174,13 @@ enum Cast {
 }
 
 impl Cast {
-    fn of(frame: &[u8]) -> Self {
-        match EthernetHeader::parse(frame) {
-            Ok((header, _)) if header.destination.is_broadcast() => Self::Broadcast,
-            Ok((header, _)) if header.destination.is_multicast() => Self::Multicast,
-            _ => Self::Unicast,
+    fn to(destination: MacAddr) -> Self {
+        if destination.is_broadcast() {
+            Self::Broadcast
+        } else if destination.is_multicast() {
+            Self::Multicast
+        } else {
+            Self::Unicast
         }
     }
 }

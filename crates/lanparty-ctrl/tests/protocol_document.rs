@@ -10,9 +10,10 @@ use lanparty_ctrl::codec::{self, Incoming, decode, encode};
 use lanparty_ctrl::version::EXPORTER_LABEL;
 use lanparty_ctrl::{ALPN, CloseCode, ExtraEtherType, Message, PROTOCOL_VERSION, RoomId, timers};
 use lanparty_l2::marker;
+use lanparty_proto::bundle::{self, Frames};
 use lanparty_proto::ethernet::{self, EtherType, EthernetHeader};
 use lanparty_proto::fragment::{self, Fragment, split};
-use lanparty_proto::overlay::{self, Header, Hint, Kind};
+use lanparty_proto::overlay::{self, FrameCount, Header, Hint, Kind};
 use lanparty_proto::probe::{self, Probe, ProbeOp};
 use lanparty_proto::timing::{self, Timing};
 use lanparty_proto::{MacAddr, PeerId, mtu, peer};
@@ -204,6 +205,8 @@ fn the_constants_are_the_tables_rows() {
         ("overlay::HEADER_LEN", overlay::HEADER_LEN),
         ("overlay::SEALED_LEN", overlay::SEALED_LEN),
         ("overlay::TAG_LEN", overlay::TAG_LEN),
+        ("FrameCount::MAX", FrameCount::MAX.get().into()),
+        ("bundle::LENGTH_LEN", bundle::LENGTH_LEN),
         ("fragment::HEADER_LEN", fragment::HEADER_LEN),
         ("fragment::OFFSET_UNIT", fragment::OFFSET_UNIT),
         ("fragment::MAX_OFFSET", fragment::MAX_OFFSET.into()),
@@ -293,6 +296,7 @@ fn the_kinds_are_the_tables_rows() {
             hint: Hint::Normal,
             source: peer(1),
             flow_tag: 0,
+            frames: FrameCount::ONE,
         };
         let number = header.encode()[0] & 0x0F;
         assert_eq!((row[0], row[1]), (&*number.to_string(), name));
@@ -344,6 +348,7 @@ fn the_frame_example_is_an_arp_request() {
             hint: Hint::Sparse,
             source: peer(0x1234),
             flow_tag: 0xBEEF,
+            frames: FrameCount::ONE,
         }
     );
     assert_eq!(header.encode(), bytes[..6]);
@@ -361,6 +366,7 @@ fn the_fragment_examples_are_one_frame_split() {
         hint: Hint::Bulk,
         source: peer(0x1234),
         flow_tag: 7,
+        frames: FrameCount::ONE,
     };
     let (_, body) = Header::decode(&examples[0]).unwrap();
     let first = Fragment::parse(body).unwrap();
@@ -376,6 +382,21 @@ fn the_fragment_examples_are_one_frame_split() {
         })
         .collect();
     assert_eq!(pieces, examples);
+}
+
+#[test]
+fn the_bundle_example_is_two_frames() {
+    let mut bytes = example("bundle");
+    let (header, body) = bytes.split_at_mut(overlay::HEADER_LEN);
+    let (header, _) = Header::decode(header).unwrap();
+    assert_eq!((header.kind, header.flow_tag), (Kind::Frame, 7));
+    let mut frames = Frames::parse(body, header.frames).unwrap();
+    for payload in [&b"one"[..], b"three"] {
+        let frame = frames.next().unwrap();
+        let (ethernet, found) = EthernetHeader::parse(frame).unwrap();
+        assert_eq!((ethernet.source, found), (samples::MAC, payload));
+    }
+    assert!(frames.next().is_none());
 }
 
 #[test]
@@ -426,6 +447,7 @@ fn the_sealed_examples_follow_the_layout() {
         &example("room-id")[..],
         &header.source.get().to_be_bytes(),
         counter,
+        &[header.frames.get()],
         ethernet,
     ];
     assert_eq!(associated_data.concat(), example("associated-data"));

@@ -197,7 +197,14 @@ impl Gateway {
                 let _ = session.outgoing(frame, max_datagram, now, &mut send);
             }
         };
-        if let Err(error) = lan.receive(LAN_TURN, &mut sink) {
+        let received = lan.receive(LAN_TURN, &mut sink);
+        let mut send = |key, bytes| {
+            if let Some(conn) = *conn {
+                cx.transport.send_datagram(now, conn, key, bytes);
+            }
+        };
+        session.flush(max_datagram, now, &mut send);
+        if let Err(error) = received {
             self.end(Err(Failure::System("read from the LAN", error)));
         }
     }
@@ -350,6 +357,7 @@ impl Gateway {
         };
         // Its drops are in the session's counters.
         let _ = self.session.outgoing(frame, max_datagram, now, &mut send);
+        self.session.flush(max_datagram, now, &mut send);
     }
 
     fn alarm(&mut self, alarm: Alarm) {

@@ -4,8 +4,9 @@
 use std::time::{Duration, Instant};
 
 use lanparty_obs::DropReason;
+use lanparty_proto::overlay::FrameCount;
 
-use crate::verdict::{Passed, Spread};
+use crate::verdict::Spread;
 
 /// A sustained rate and how far it may be exceeded at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,7 +145,8 @@ impl PeerBuckets {
         }
     }
 
-    /// Charges a frame of `len` bytes that the policy passed.
+    /// Charges a datagram of `len` bytes, whose `frames` the policy passed as
+    /// far as it could see them. A fragment is charged as what it is cut from.
     ///
     /// `unknown_unicast`: the destination is neither a member nor an address
     /// that the LAN has shown (see [`crate::mac_table`]).
@@ -153,40 +155,28 @@ impl PeerBuckets {
     /// The budget that is used up; nothing is charged then.
     pub fn admit(
         &mut self,
-        passed: &Passed,
-        len: usize,
-        unknown_unicast: bool,
-        now: Instant,
-    ) -> Result<(), DropReason> {
-        self.admit_spread(passed.spread, len, unknown_unicast, now)
-    }
-
-    /// As [`Self::admit`], for a fragment or a sealed frame, of which only
-    /// the Ethernet header was seen. Charge each frame once: pass the spread
-    /// with the first fragment and [`Spread::Unicast`] with later ones.
-    ///
-    /// # Errors
-    /// As [`Self::admit`].
-    pub fn admit_spread(
-        &mut self,
         spread: Spread,
+        frames: FrameCount,
         len: usize,
         unknown_unicast: bool,
         now: Instant,
     ) -> Result<(), DropReason> {
+        let frames = frames.get().into();
         let len = u64::try_from(len).unwrap_or(u64::MAX);
         if !self.bytes.has(len, now) {
             return Err(DropReason::BandwidthLimited);
         }
         let allowed = match spread {
-            Spread::Membership => self.membership.take(1, now),
+            Spread::Membership => self.membership.take(frames, now),
             Spread::Dhcp => {
                 // Both or none.
-                self.flood.has(1, now) && self.dhcp.take(1, now) && self.flood.take(1, now)
+                self.flood.has(frames, now)
+                    && self.dhcp.take(frames, now)
+                    && self.flood.take(frames, now)
             }
-            Spread::Flood => self.flood.take(1, now),
+            Spread::Flood => self.flood.take(frames, now),
             Spread::Unicast if unknown_unicast => {
-                if !self.unknown_unicast.take(1, now) {
+                if !self.unknown_unicast.take(frames, now) {
                     return Err(DropReason::UnknownUnicastLimited);
                 }
                 true

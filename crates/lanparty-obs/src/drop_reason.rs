@@ -58,6 +58,7 @@ drop_reasons! {
     FragmentConflict "fragment_conflict" "Fragments of one frame overlap or disagree, so the frame was discarded."
     FragmentTimeout "fragment_timeout" "Not all fragments of a frame arrived within 500 ms."
     FragmentLimit "fragment_limit" "Too many frames of this sender were waiting for fragments."
+    Bundle "bundle" "Frames that travelled in one datagram do not fill it, or are not of one kind."
 
     // The frame: shape and class.
     Runt "runt" "The frame is shorter than an Ethernet header or than its own headers claim."
@@ -125,7 +126,7 @@ impl DropReason {
     pub const fn is_malformed_datagram(self) -> bool {
         matches!(
             self,
-            Self::OverlayHeader | Self::SourceId | Self::FragmentHeader | Self::Runt
+            Self::OverlayHeader | Self::SourceId | Self::FragmentHeader | Self::Bundle | Self::Runt
         )
     }
 }

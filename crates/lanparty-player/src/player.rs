@@ -359,6 +359,7 @@ impl<P: Platform> Player<P> {
             }
             FromTap::Dropped(reason) => drops.add(reason),
         });
+        session.flush(*max_datagram, now, &mut sink);
         if let Err(error) = received {
             let failure = anyhow!(error).context("the network adapter was taken away");
             self.leave(cx, Err(Failure::new(ExitCode::Interface, failure)));
@@ -402,6 +403,7 @@ impl<P: Platform> Player<P> {
         let _counted = self
             .session
             .outgoing(frame, self.max_datagram, now, &mut sink);
+        self.session.flush(self.max_datagram, now, &mut sink);
     }
 
     /// Once a turn, because every frame needs to know. Where the path shrinks

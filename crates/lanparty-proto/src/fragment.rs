@@ -355,7 +355,7 @@ const RESERVED: u16 = 0b0_0111;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::overlay::Hint;
+    use crate::overlay::{FrameCount, Hint};
     use crate::peer::PeerId;
     use proptest::prelude::*;
 
@@ -365,6 +365,7 @@ mod tests {
             hint: Hint::Bulk,
             source: PeerId::try_from(7).unwrap(),
             flow_tag: 0xBEEF,
+            frames: FrameCount::ONE,
         }
     }
 

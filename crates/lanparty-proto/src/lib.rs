@@ -19,6 +19,7 @@
     )
 )]
 
+pub mod bundle;
 pub mod ethernet;
 pub mod fragment;
 pub mod mac;

@@ -3,13 +3,14 @@
 //! ```text
 //!  0               1               2               3
 //!  +-------+-------+---------------+-------------------------------+
-//!  |version| kind  |     flags     |        source peer id         |
-//!  +-------+-------+---------------+-------------------------------+
+//!  |version| kind  |frames - 1 |hnt|        source peer id         |
+//!  +-------+-------+-----------+---+-------------------------------+
 //!  |           flow tag            |
 //!  +-------------------------------+
 //! ```
 //!
 //! All integers are big-endian. The room is the connection's and takes no bytes.
+//! More than one frame in a datagram is a [bundle](crate::bundle).
 
 use crate::peer::PeerId;
 
@@ -26,13 +27,13 @@ pub const TAG_LEN: usize = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Kind {
-    /// One whole Ethernet frame in clear.
+    /// Whole Ethernet frames in clear, mostly one.
     Frame = 1,
-    /// A fragment header and a piece of an Ethernet frame in clear.
+    /// A fragment header and a piece of what would be a [`Kind::Frame`].
     Fragment = 2,
-    /// One whole Ethernet frame with a sealed payload.
+    /// Whole Ethernet frames, mostly one, with a sealed payload.
     SealedFrame = 3,
-    /// A fragment of a sealed frame.
+    /// A piece of what would be a [`Kind::SealedFrame`].
     SealedFragment = 4,
     /// A round-trip probe or its reply.
     Probe = 5,
@@ -59,6 +60,38 @@ pub struct Header {
     pub source: PeerId,
     /// Groups the packets of one flow without telling which flow it is.
     pub flow_tag: u16,
+    /// What it carries, or the datagram had that it is a fragment of.
+    pub frames: FrameCount,
+}
+
+/// How many frames travel together, 1 to [`FrameCount::MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FrameCount(u8);
+
+impl FrameCount {
+    pub const ONE: Self = Self(1);
+    /// As many as the header's six bits can say.
+    pub const MAX: Self = Self(64);
+
+    #[must_use]
+    pub const fn get(self) -> u8 {
+        self.0
+    }
+
+    /// One frame more, where so many may travel together.
+    #[must_use]
+    pub fn next(self) -> Option<Self> {
+        let more = Self(self.0.saturating_add(1));
+        (more <= Self::MAX).then_some(more)
+    }
+
+    const fn from_flags(flags: u8) -> Self {
+        Self((flags >> HINT_BITS).saturating_add(1))
+    }
+
+    const fn to_flags(self) -> u8 {
+        self.0.saturating_sub(1) << HINT_BITS
+    }
 }
 
 /// Why bytes are not an overlay datagram.
@@ -70,12 +103,15 @@ pub enum HeaderError {
     Version,
     #[error("unknown overlay kind")]
     Kind,
-    #[error("reserved overlay flags are set")]
-    Flags,
+    #[error("unknown scheduling hint")]
+    Hint,
+    #[error("a probe is not a frame, and never travels with others")]
+    Probes,
     #[error("reserved source peer id")]
     Source,
 }
 
+const HINT_BITS: u32 = 2;
 const HINT_MASK: u8 = 0b0000_0011;
 
 impl Header {
@@ -91,15 +127,17 @@ impl Header {
             return Err(HeaderError::Version);
         }
         let kind = Kind::from_bits(first & 0x0F).ok_or(HeaderError::Kind)?;
-        if flags & !HINT_MASK != 0 {
-            return Err(HeaderError::Flags);
+        let frames = FrameCount::from_flags(*flags);
+        if kind == Kind::Probe && frames != FrameCount::ONE {
+            return Err(HeaderError::Probes);
         }
         let header = Self {
             kind,
-            hint: Hint::from_bits(flags & HINT_MASK).ok_or(HeaderError::Flags)?,
+            hint: Hint::from_bits(flags & HINT_MASK).ok_or(HeaderError::Hint)?,
             source: PeerId::try_from(u16::from_be_bytes([*s0, *s1]))
                 .map_err(|_| HeaderError::Source)?,
             flow_tag: u16::from_be_bytes([*t0, *t1]),
+            frames,
         };
         Ok((header, rest))
     }
@@ -111,7 +149,7 @@ impl Header {
         let [t0, t1] = self.flow_tag.to_be_bytes();
         [
             (VERSION << 4) | self.kind.bits(),
-            self.hint.bits(),
+            self.frames.to_flags() | self.hint.bits(),
             s0,
             s1,
             t0,
@@ -175,8 +213,12 @@ mod tests {
             hint: Hint::Bulk,
             source: PeerId::try_from(0x0102).unwrap(),
             flow_tag: 0x0304,
+            frames: FrameCount::ONE,
         };
         assert_eq!(header.encode(), [0x13, 0x02, 1, 2, 3, 4]);
+        let frames = FrameCount::ONE.next().unwrap();
+        let bundle = Header { frames, ..header };
+        assert_eq!(bundle.encode(), [0x13, 0x06, 1, 2, 3, 4]);
     }
 
     #[test]
@@ -187,8 +229,8 @@ mod tests {
         assert_eq!(decode(&[0x21, 0, 0, 1, 0, 0]), Err(HeaderError::Version));
         assert_eq!(decode(&[0x10, 0, 0, 1, 0, 0]), Err(HeaderError::Kind));
         assert_eq!(decode(&[0x16, 0, 0, 1, 0, 0]), Err(HeaderError::Kind));
-        assert_eq!(decode(&[0x11, 3, 0, 1, 0, 0]), Err(HeaderError::Flags));
-        assert_eq!(decode(&[0x11, 4, 0, 1, 0, 0]), Err(HeaderError::Flags));
+        assert_eq!(decode(&[0x11, 3, 0, 1, 0, 0]), Err(HeaderError::Hint));
+        assert_eq!(decode(&[0x15, 4, 0, 1, 0, 0]), Err(HeaderError::Probes));
         assert_eq!(decode(&[0x11, 0, 0, 0, 0, 0]), Err(HeaderError::Source));
         assert_eq!(
             decode(&[0x11, 0, 0xFF, 0xFF, 0, 0]),
@@ -200,17 +242,18 @@ mod tests {
         #[test]
         fn every_header_decodes_to_what_was_encoded(
             kind in prop::sample::select(&KINDS), hint in prop::sample::select(&HINTS),
-            source in 1..u16::MAX, flow_tag: u16, rest: [u8; 5],
+            source in 1..u16::MAX, flow_tag: u16, frames in 1..=FrameCount::MAX.0, rest: [u8; 5],
         ) {
             let source = PeerId::try_from(source).unwrap();
-            let header = Header { kind, hint, source, flow_tag };
+            let frames = if kind == Kind::Probe { FrameCount::ONE } else { FrameCount(frames) };
+            let header = Header { kind, hint, source, flow_tag, frames };
             let datagram = [&header.encode()[..], &rest].concat();
             prop_assert_eq!(Header::decode(&datagram), Ok((header, &rest[..])));
         }
 
         #[test]
         fn what_is_decoded_encodes_to_the_same_bytes(
-            first in 0x10_u8..0x17, flags in 0_u8..4, ids: [u8; 4],
+            first in 0x10_u8..0x17, flags: u8, ids: [u8; 4],
         ) {
             let [s0, s1, t0, t1] = ids;
             let bytes = [first, flags, s0, s1, t0, t1];

@@ -7,9 +7,10 @@ use lanparty_ctrl::Role;
 use lanparty_l2::policy::{self, Context, Direction, Place, Spread};
 use lanparty_obs::DropReason;
 use lanparty_proto::PeerId;
+use lanparty_proto::bundle::Frames;
 use lanparty_proto::ethernet::{self, EthernetHeader};
 use lanparty_proto::fragment::Fragment;
-use lanparty_proto::overlay::{self, Header, Kind};
+use lanparty_proto::overlay::{self, FrameCount, Header, Kind};
 use lanparty_proto::peer;
 use lanparty_proto::probe::{Probe, ProbeOp};
 
@@ -32,7 +33,8 @@ enum Route {
 /// The part of a datagram that the policy can see.
 #[derive(Clone, Copy, Debug)]
 enum View<'a> {
-    Frame(&'a [u8]),
+    /// One or more, as they travel.
+    Frames(&'a [u8]),
     /// Of a piece of a frame, and of a sealed one, only the Ethernet header
     /// says anything for sure. The receivers apply the rest of the policy to
     /// the whole.
@@ -46,7 +48,7 @@ enum View<'a> {
 /// Reads as much of a frame as a relay can.
 fn view(kind: Kind, body: &[u8]) -> Result<View<'_>, DropReason> {
     match kind {
-        Kind::Frame => Ok(View::Frame(body)),
+        Kind::Frame => Ok(View::Frames(body)),
         Kind::Fragment => piece(body, 0),
         Kind::SealedFrame => {
             let frame = body.get(overlay::SEALED_LEN..).ok_or(DropReason::Runt)?;
@@ -79,6 +81,27 @@ fn piece(body: &[u8], tag_len: usize) -> Result<View<'_>, DropReason> {
         .saturating_sub(tag_len)
         .saturating_add(ethernet::HEADER_LEN);
     Ok(View::Header { ethernet, end })
+}
+
+/// Checks each frame of a bundle; all go the same way, so one that may not
+/// cross keeps the others back, and all are charged to the same budget.
+fn check_bundle(
+    body: &[u8],
+    count: FrameCount,
+    check: impl Fn(&[u8]) -> Result<(EthernetHeader, Spread), DropReason>,
+) -> Result<(EthernetHeader, Spread), DropReason> {
+    let mut copy = [0; ethernet::MAX_TAGGED_FRAME_LEN];
+    let copy = copy.get_mut(..body.len()).ok_or(DropReason::Oversize)?;
+    copy.copy_from_slice(body);
+    let mut frames = Frames::parse(copy, count).map_err(|_| DropReason::Bundle)?;
+    let first = check(frames.next().ok_or(DropReason::Bundle)?)?;
+    while let Some(frame) = frames.next() {
+        let (_, spread) = check(frame)?;
+        if spread != first.1 {
+            return Err(DropReason::Bundle);
+        }
+    }
+    Ok(first)
 }
 
 impl Room {
@@ -118,7 +141,7 @@ impl Room {
         targets: &mut Vec<Conn>,
     ) -> Result<(), DropReason> {
         let sender = header.source;
-        let (ethernet, spread) = self.inspect(sender, view, now)?;
+        let (ethernet, spread) = self.inspect(header, view, now)?;
         let route = self.route(sender, &ethernet, now, targets)?;
         if self.gateway == Some(sender) {
             self.lan_macs.learn(ethernet.source, now);
@@ -127,7 +150,7 @@ impl Room {
         let copies = len.saturating_mul(targets.len());
         member
             .buckets
-            .admit_spread(spread, copies, route == Route::Unknown, now)
+            .admit(spread, header.frames, copies, route == Route::Unknown, now)
     }
 
     /// Applies the policy to what can be seen.
@@ -136,11 +159,14 @@ impl Room {
     /// is the first is the sender's word, and each of them goes to everybody.
     fn inspect(
         &self,
-        sender: PeerId,
+        header: Header,
         view: View<'_>,
         now: Instant,
     ) -> Result<(EthernetHeader, Spread), DropReason> {
-        let member = self.members.get(&sender).ok_or(DropReason::NotJoined)?;
+        let member = self
+            .members
+            .get(&header.source)
+            .ok_or(DropReason::NotJoined)?;
         let (direction, sender) = match member.info.role {
             Role::Client => (Direction::PlayerToLan, member.info.mac),
             Role::Gateway => (Direction::LanToPlayer, None),
@@ -155,9 +181,16 @@ impl Room {
             now,
         };
         match view {
-            View::Frame(frame) => {
-                let passed = policy::check(frame, direction, &context)?;
-                Ok((passed.class.link.header, passed.spread))
+            View::Frames(body) => {
+                let check = |frame: &[u8]| {
+                    let passed = policy::check(frame, direction, &context)?;
+                    Ok((passed.class.link.header, passed.spread))
+                };
+                if header.frames == FrameCount::ONE {
+                    check(body)
+                } else {
+                    check_bundle(body, header.frames, check)
+                }
             }
             View::Header { ethernet, end } => {
                 let spread = policy::check_fragment_header(&ethernet, end, direction, &context)?;

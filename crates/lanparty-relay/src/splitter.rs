@@ -25,7 +25,7 @@ pub(crate) fn new() -> Splitter {
 mod tests {
     use lanparty_proto::PeerId;
     use lanparty_proto::fragment::Fragment;
-    use lanparty_proto::overlay::{Header, Hint, Kind};
+    use lanparty_proto::overlay::{FrameCount, Header, Hint, Kind};
 
     use super::*;
 
@@ -36,6 +36,7 @@ mod tests {
             hint: Hint::Bulk,
             source: PeerId::try_from(9).unwrap(),
             flow_tag: 1,
+            frames: FrameCount::ONE,
         };
         let datagram = Bytes::from([&header.encode()[..], &[0x5A; 1_514]].concat());
         let mut splitter = new();

@@ -1,10 +1,10 @@
-//! Sealing one frame: AES-128-GCM with everything around it as associated data.
+//! Sealing a frame, or a bundle of them: AES-128-GCM with everything around it as associated data.
 
 use std::fmt;
 
 use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use lanparty_ctrl::RoomId;
-use lanparty_proto::overlay::{SEALED_LEN, TAG_LEN};
+use lanparty_proto::overlay::{FrameCount, SEALED_LEN, TAG_LEN};
 use lanparty_proto::{PeerId, ethernet};
 use zeroize::Zeroize;
 
@@ -14,7 +14,7 @@ use crate::secret::Secret;
 /// The greatest counter that fits its 40 bits.
 pub const MAX_COUNTER: u64 = (1 << 40) - 1;
 
-const AAD_LEN: usize = 3 + 16 + 2 + SEALED_LEN + ethernet::HEADER_LEN;
+const AAD_LEN: usize = 3 + 16 + 2 + SEALED_LEN + 1 + ethernet::HEADER_LEN;
 
 /// Key epoch and counter, as they stand before the Ethernet header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,7 @@ pub struct Envelope<'a> {
     pub room: RoomId,
     pub source: PeerId,
     pub header: SealHeader,
+    pub frames: FrameCount,
     pub ethernet: &'a [u8; ethernet::HEADER_LEN],
 }
 
@@ -56,7 +57,15 @@ impl Envelope<'_> {
     pub fn associated_data(&self) -> [u8; AAD_LEN] {
         let source = self.source.get().to_be_bytes();
         let header = self.header.encode();
-        let fields: [&[u8]; 5] = [b"lp1", &self.room.0, &source, &header, self.ethernet];
+        let frames = [self.frames.get()];
+        let fields: [&[u8]; 6] = [
+            b"lp1",
+            &self.room.0,
+            &source,
+            &header,
+            &frames,
+            self.ethernet,
+        ];
         let mut out = [0; AAD_LEN];
         let mut rest = out.as_mut_slice();
         for field in fields {
@@ -164,6 +173,7 @@ mod tests {
             room: RoomId([room; 16]),
             source: PeerId::try_from(source).unwrap(),
             header,
+            frames: FrameCount::ONE,
             ethernet,
         }
     }
@@ -206,6 +216,8 @@ mod tests {
             let envelope = envelope(&ETHERNET, SealHeader::decode(bytes), 5, 1);
             assert!(!opens(&envelope, &payload, &tag), "header bit {bit}");
         }
+        let frames = FrameCount::ONE.next().unwrap();
+        assert!(!opens(&Envelope { frames, ..right }, &payload, &tag));
         assert!(!opens(&envelope(&ETHERNET, HEADER, 6, 1), &payload, &tag));
         assert!(!opens(&envelope(&ETHERNET, HEADER, 5, 2), &payload, &tag));
     }

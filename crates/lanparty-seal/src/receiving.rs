@@ -220,6 +220,7 @@ impl Receiving {
 mod tests {
     use lanparty_ctrl::RoomId;
     use lanparty_proto::PeerId;
+    use lanparty_proto::overlay::FrameCount;
 
     use super::*;
     use crate::frame::SealHeader;
@@ -241,7 +242,8 @@ mod tests {
 
     fn seal(sending: &mut Sending, now: Instant) -> Wire {
         let mut frame = *CLEAR;
-        let (header, tag) = sending.seal(ROOM, source(), &mut frame, now).unwrap();
+        let sealed = sending.seal(ROOM, source(), FrameCount::ONE, &mut frame, now);
+        let (header, tag) = sealed.unwrap();
         assert_ne!(&frame, CLEAR);
         Wire { header, frame, tag }
     }
@@ -252,6 +254,7 @@ mod tests {
             room: ROOM,
             source: source(),
             header: SealHeader::decode(wire.header),
+            frames: FrameCount::ONE,
             ethernet,
         };
         let mut out = [0; 16];

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use lanparty_proto::PeerId;
 use lanparty_proto::ethernet;
-use lanparty_proto::overlay::{SEALED_LEN, TAG_LEN};
+use lanparty_proto::overlay::{FrameCount, SEALED_LEN, TAG_LEN};
 
 use crate::chain::Chain;
 use crate::epoch::Epoch;
@@ -132,13 +132,14 @@ impl Sending {
         sealed <= self.before
     }
 
-    /// Encrypts the payload of `frame` in place; returns what goes before the
-    /// frame and behind it.
+    /// Encrypts what follows the Ethernet header of `body` in place: a frame,
+    /// or a bundle of so many. Returns what goes before it and behind it.
     pub(crate) fn seal(
         &mut self,
         room: RoomId,
         source: PeerId,
-        frame: &mut [u8],
+        frames: FrameCount,
+        body: &mut [u8],
         now: Instant,
     ) -> Result<([u8; SEALED_LEN], [u8; TAG_LEN]), SealError> {
         if self.counter >= EPOCH_FRAMES {
@@ -154,13 +155,14 @@ impl Sending {
             counter: self.counter,
         };
         self.counter += 1;
-        let (ethernet, payload) = frame
+        let (ethernet, payload) = body
             .split_first_chunk_mut::<{ ethernet::HEADER_LEN }>()
             .ok_or(SealError)?;
         let envelope = Envelope {
             room,
             source,
             header,
+            frames,
             ethernet,
         };
         let tag = self.key.seal(&envelope, payload)?;

@@ -6,8 +6,10 @@ use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use lanparty_ctrl::{KeyCard, PeerInfo, Role, RoomId};
 use lanparty_obs::drops::DropCounts;
+use lanparty_proto::overlay::FrameCount;
 use lanparty_proto::{MacAddr, PeerId};
 use lanparty_seal::body::Body;
+use lanparty_seal::frame::{Envelope, SealHeader};
 use lanparty_seal::{Keyring, KeyringConfig, RoomKey, Signer};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -82,7 +84,15 @@ fn the_sealed_frame_of_the_document_opens() {
     let key = LessSafeKey::new(UnboundKey::new(&AES_128_GCM, &bytes("frame-key")).unwrap());
     let datagram = bytes("sealed-frame");
     assert_eq!(datagram[..26], header);
-    let aad = Aad::from(bytes("associated-data"));
+    let envelope = Envelope {
+        room: RoomId(array("room-id")),
+        source: PeerId::try_from(0x1234).unwrap(),
+        header: SealHeader::decode(header[6..12].try_into().unwrap()),
+        frames: FrameCount::ONE,
+        ethernet: header[12..].try_into().unwrap(),
+    };
+    assert_eq!(envelope.associated_data()[..], bytes("associated-data"));
+    let aad = Aad::from(envelope.associated_data());
     let mut sealed = datagram[26..].to_vec();
     let nonce = Nonce::assume_unique_for_key(nonce);
     let clear = key.open_in_place(nonce, aad, &mut sealed).unwrap();

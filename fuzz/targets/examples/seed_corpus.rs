@@ -11,7 +11,7 @@ use lanparty_net::Invite;
 use lanparty_offload::{Checksum, Gso, GsoKind, VnetHdr};
 use lanparty_proto::PeerId;
 use lanparty_proto::fragment::split;
-use lanparty_proto::overlay::{Header, Hint, Kind};
+use lanparty_proto::overlay::{FrameCount, Header, Hint, Kind};
 use lanparty_proto::peer::RELAY;
 use lanparty_proto::probe::{Probe, ProbeOp};
 use lanparty_proto::timing::{Echo, Timing};
@@ -177,12 +177,35 @@ fn seal(write: Write<'_>) -> Result<()> {
 
 type Write<'a> = &'a dyn Fn(&str, &str, &[u8]) -> Result<()>;
 
+/// Frames with one Ethernet header, as they travel together.
+fn bundle(frames: &[Vec<u8>]) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for frame in frames {
+        let (ethernet, payload) = frame.split_at(14);
+        if bytes.is_empty() {
+            bytes.extend_from_slice(ethernet);
+        }
+        bytes.extend(u16::try_from(payload.len())?.to_be_bytes());
+        bytes.extend_from_slice(payload);
+    }
+    Ok(bytes)
+}
+
+/// The header of as many frames as these.
+fn header_of(frames: &[Vec<u8>], source: u16) -> Result<Header> {
+    let counts = std::iter::successors(Some(FrameCount::ONE), |count| count.next());
+    let frames = counts.take(frames.len()).last().context("no frames")?;
+    let header = header(Kind::Frame, source)?;
+    Ok(Header { frames, ..header })
+}
+
 fn header(kind: Kind, source: u16) -> Result<Header> {
     Ok(Header {
         kind,
         hint: Hint::Normal,
         source: PeerId::try_from(source)?,
         flow_tag: 0x5150,
+        frames: FrameCount::ONE,
     })
 }
 
@@ -282,6 +305,18 @@ fn overlay(write: Write<'_>) -> Result<()> {
         };
         let datagram = [&header(Kind::Probe, 1)?.encode()[..], &probe.encode()].concat();
         write("proto_overlay", name, &datagram)?;
+    }
+    for (name, frames) in [
+        ("one", vec![arp(1)]),
+        ("two", vec![arp(1), arp(1)]),
+        ("empty", vec![arp(1)[..14].to_vec(); 3]),
+    ] {
+        let more = u8::try_from(frames.len())? - 1;
+        write(
+            "proto_bundle",
+            name,
+            &[&[more], &bundle(&frames)?[..]].concat(),
+        )?;
     }
     let echo = Echo {
         mark: 1_000_000,
@@ -440,6 +475,16 @@ fn rooms(write: Write<'_>, frames: &[Vec<u8>]) -> Result<()> {
         input.truncate(4_000);
         write("relay_core_room", &format!("frames-{sender}"), &input)?;
     }
+    let mut input = Vec::new();
+    for frame in frames.iter().filter(|frame| frame.len() > 14) {
+        let pair = [frame.clone(), frame.clone()];
+        let header = header_of(&pair, 1)?.encode();
+        let whole = [&header[..], &bundle(&pair)?].concat();
+        input.extend(step(datagram | 1, &whole));
+        input.extend(step(datagram | 1, &whole[..whole.len() - 1]));
+    }
+    input.truncate(4_000);
+    write("relay_core_room", "bundles", &input)?;
     let ping = br#"{"type":"ping","nonce":7}"#;
     let ping = [&(ping.len() as u32).to_be_bytes()[..], ping].concat();
     let mut input = step(control | 1, &ping);
@@ -508,6 +553,15 @@ fn sessions(write: Write<'_>, frames: &[(&str, Vec<u8>)]) -> Result<()> {
         let mut input = step(incoming, &[&header[..], frame].concat());
         input.extend(step(outgoing, frame));
         write("client_session", name, &input)?;
+        if frame.len() <= 14 {
+            continue;
+        }
+        let pair = [frame.clone(), frame.clone()];
+        let header = header_of(&pair, 2)?.encode();
+        let mut input = step(incoming, &[&header[..], &bundle(&pair)?].concat());
+        input.extend(step(0b100 | outgoing, frame));
+        input.extend(step(outgoing, frame));
+        write("client_session", &format!("two-{name}"), &input)?;
     }
     let ping = br#"{"type":"ping","nonce":7}"#;
     let ping = [&(ping.len() as u32).to_be_bytes()[..], ping].concat();

@@ -7,7 +7,7 @@ use lanparty_obs::drops::DropCounts;
 use lanparty_proto::PeerId;
 use lanparty_proto::ethernet::HEADER_LEN;
 use lanparty_proto::fragment::{Fragment, split};
-use lanparty_proto::overlay::{self, Header, Hint, Kind};
+use lanparty_proto::overlay::{self, FrameCount, Header, Hint, Kind};
 
 use crate::{epoch, take_bytes, take_u16};
 
@@ -32,7 +32,7 @@ pub fn reassembly(mut data: &[u8]) {
     let last = pieces.pop();
     for piece in &pieces {
         let (source, fragment) = parse(piece).expect("our own piece");
-        let done = reassembler.push(source, None, fragment, now, &mut drops);
+        let done = reassembler.push(source, FrameCount::ONE, None, fragment, now, &mut drops);
         assert!(matches!(done, Ok(None)));
     }
 
@@ -45,7 +45,9 @@ pub fn reassembly(mut data: &[u8]) {
         }
         // Far below the timeout of the frame that waits, for all that fits here.
         now += Duration::from_micros(1);
-        if let Ok(Some(whole)) = reassembler.push(source, None, fragment, now, &mut drops) {
+        if let Ok(Some(whole)) =
+            reassembler.push(source, FrameCount::ONE, None, fragment, now, &mut drops)
+        {
             assert!(whole.len() > HEADER_LEN && whole.len() <= MAX_LEN);
         }
         assert!(reassembler.waiting() <= limits.frames);
@@ -57,7 +59,7 @@ pub fn reassembly(mut data: &[u8]) {
 
     if let Some(last) = last {
         let (source, fragment) = parse(&last).expect("our own piece");
-        let done = reassembler.push(source, None, fragment, now, &mut drops);
+        let done = reassembler.push(source, FrameCount::ONE, None, fragment, now, &mut drops);
         assert_eq!(done.ok().flatten().as_deref(), Some(frame));
     }
 }
@@ -76,6 +78,7 @@ fn pieces_of(frame: &[u8], max_len: usize) -> Vec<Vec<u8>> {
         hint: Hint::Normal,
         source: sender(),
         flow_tag: 0,
+        frames: FrameCount::ONE,
     };
     let datagram = [&header.encode()[..], frame].concat();
     if datagram.len() <= max_len {

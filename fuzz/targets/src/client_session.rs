@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use lanparty_client_core::{DisconnectCause, Effect, Session, SessionConfig, Signer};
 use lanparty_ctrl::{
     Access, Decoder, KeyCard, Message, Mode, PeerInfo, Role, RoomId, RoomPolicy, Welcome, encode,
@@ -47,10 +48,12 @@ pub fn session(mut data: &[u8]) {
                 });
             }
             2 => {
-                let _counted =
-                    session.outgoing(&mut bytes.to_vec(), BUDGET, now, &mut |_, datagram| {
-                        assert!(datagram.len() <= BUDGET);
-                    });
+                let mut sink = |_, datagram: Bytes| assert!(datagram.len() <= BUDGET);
+                let _counted = session.outgoing(&mut bytes.to_vec(), BUDGET, now, &mut sink);
+                // Else it waits for the next one.
+                if operation & 0b100 == 0 {
+                    session.flush(BUDGET, now, &mut sink);
+                }
             }
             _ if bytes.is_empty() => {
                 session.disconnected(DisconnectCause::Reset, now);

@@ -39,6 +39,7 @@ pub const TARGETS: &[Target] = &[
     target("offload_coalesce", offload::coalesce),
     target("offload_segment", offload::segment_superframe),
     target("os_journal", os::journal),
+    target("proto_bundle", proto::bundle),
     target("proto_ethernet", proto::ethernet),
     target("proto_fragment", proto::fragment),
     target("proto_overlay", proto::overlay),

@@ -1,8 +1,9 @@
 //! Overlay and Ethernet headers.
 
+use lanparty_proto::bundle::Frames;
 use lanparty_proto::ethernet::{EthernetHeader, HEADER_LEN, Tagged, insert_tag, strip_tag};
 use lanparty_proto::fragment::{Fragment, split};
-use lanparty_proto::overlay::{self, Header, Kind};
+use lanparty_proto::overlay::{self, FrameCount, Header, Kind};
 use lanparty_proto::probe::Probe;
 use lanparty_proto::timing::{Timing, is_timing};
 
@@ -20,6 +21,28 @@ pub fn overlay(data: &[u8]) {
         assert_eq!(probe.encode(), *body);
         assert_eq!(probe.reply_to(header.source, 1).encode().len(), body.len());
     }
+}
+
+/// How many frames, and a bundle: what comes out makes the same bundle again.
+pub fn bundle(data: &[u8]) {
+    let Some((&more, bytes)) = data.split_first() else {
+        return;
+    };
+    let counts = std::iter::successors(Some(FrameCount::ONE), |count| count.next());
+    let count = counts.take(usize::from(more) + 1).last();
+    let count = count.expect("at least one");
+    let mut copy = bytes.to_vec();
+    let Ok(mut frames) = Frames::parse(&mut copy, count) else {
+        return;
+    };
+    let mut again = bytes[..HEADER_LEN].to_vec();
+    while let Some(frame) = frames.next() {
+        let (ethernet, payload) = frame.split_at(HEADER_LEN);
+        assert_eq!(*ethernet, bytes[..HEADER_LEN]);
+        again.extend((payload.len() as u16).to_be_bytes());
+        again.extend_from_slice(payload);
+    }
+    assert_eq!(again, bytes);
 }
 
 /// A timing datagram: what decodes encodes to the same bytes, and is nothing

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use lanparty_ctrl::{PeerInfo, Role, RoomId};
 use lanparty_obs::drops::DropCounts;
+use lanparty_proto::overlay::FrameCount;
 use lanparty_proto::{MacAddr, PeerId};
 use lanparty_seal::body::Body;
 use lanparty_seal::{Keyring, KeyringConfig, Opened, RoomKey, Signer};
@@ -119,7 +120,10 @@ impl Room {
         let mut frame = b"\x02\0\0\0\0\x02\x02\0\0\0\0\x01\x08\0".to_vec();
         frame.extend(mark.to_be_bytes());
         let sender = &mut self.sender;
-        if let Ok((header, tag)) = sender.keys.seal(sender.info.peer, &mut frame, self.now) {
+        let sealed = sender
+            .keys
+            .seal(sender.info.peer, FrameCount::ONE, &mut frame, self.now);
+        if let Ok((header, tag)) = sealed {
             frame.extend(tag);
             self.frames.push((header, frame));
         }
@@ -137,10 +141,10 @@ impl Room {
     fn open(&mut self, header: [u8; 6], frame: &[u8]) {
         let from = self.sender.info.peer;
         let mut out = Vec::new();
-        let opened = self
-            .receiver
-            .keys
-            .open(from, header, frame, &mut out, self.now);
+        let opened =
+            self.receiver
+                .keys
+                .open(from, FrameCount::ONE, header, frame, &mut out, self.now);
         if opened == Ok(Opened::Frame) {
             self.came_out(&out);
         }
@@ -157,7 +161,7 @@ impl Room {
         self.now += time;
         self.exchange();
         let mut out = Vec::new();
-        while let Some((_, released)) = self.receiver.keys.release(&mut out, self.now) {
+        while let Some((_, _, released)) = self.receiver.keys.release(&mut out, self.now) {
             if released.is_ok() {
                 self.came_out(&out.clone());
             }

@@ -20,7 +20,7 @@ use lanparty_ctrl::{
     Admission, CloseCode, Decoder, Feature, Hello, Incoming, KeyCard, Message, PROTOCOL_VERSION,
     Reject, Role, RoomCode, RoomId, Welcome, encode,
 };
-use lanparty_proto::overlay::{Header, Hint, Kind};
+use lanparty_proto::overlay::{FrameCount, Header, Hint, Kind};
 use lanparty_proto::{MacAddr, PeerId, fragment};
 use lanparty_seal::RoomKey;
 use lanparty_transport::{
@@ -212,6 +212,7 @@ impl RawMember {
             hint: Hint::Sparse,
             source: self.peer_id()?,
             flow_tag: 1,
+            frames: FrameCount::ONE,
         };
         let mut datagram = header.encode().to_vec();
         datagram.extend(frame);

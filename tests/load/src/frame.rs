@@ -2,6 +2,9 @@
 
 use anyhow::{Result, ensure};
 use lanparty_proto::MacAddr;
+use lanparty_proto::bundle::LENGTH_LEN;
+use lanparty_proto::mtu::DEFAULT_TAP_MTU;
+use lanparty_proto::overlay::FrameCount;
 
 const ETHERNET: usize = 14;
 const IPV4: usize = 20;
@@ -59,8 +62,25 @@ pub fn udp(source: MacAddr, destination: MacAddr, len: usize) -> Result<Vec<u8>>
     Ok(frame)
 }
 
+/// As many copies of a frame as a member puts into one datagram.
+///
+/// # Errors
+/// Where not even two fit.
+pub fn bundle(frame: &[u8]) -> Result<(Vec<u8>, FrameCount)> {
+    let (ethernet, payload) = frame.split_at(ETHERNET);
+    let copy = [&u16::try_from(payload.len())?.to_be_bytes()[..], payload].concat();
+    let most = usize::from(DEFAULT_TAP_MTU) / (LENGTH_LEN + payload.len());
+    ensure!(most > 1, "frames of {} bytes travel alone", frame.len());
+    let counts = std::iter::successors(Some(FrameCount::ONE), |count| count.next());
+    let count = counts.take(most).last().unwrap_or(FrameCount::ONE);
+    let copies = copy.repeat(count.get().into());
+    Ok(([ethernet, &copies].concat(), count))
+}
+
 #[cfg(test)]
 mod tests {
+    use lanparty_proto::bundle::Frames;
+
     use super::*;
 
     #[test]
@@ -75,5 +95,17 @@ mod tests {
             assert_eq!((sum & 0xFFFF) + (sum >> 16), 0xFFFF);
         }
         assert!(udp(mac(1), mac(2), 41).is_err());
+    }
+
+    #[test]
+    fn a_bundle_is_as_long_as_a_frame_of_the_adapter() {
+        let frame = udp(mac(1), mac(2), 160).unwrap();
+        let (mut bytes, count) = bundle(&frame).unwrap();
+        assert_eq!((count.get(), bytes.len()), (9, 14 + 9 * 148));
+        let mut frames = Frames::parse(&mut bytes, count).unwrap();
+        while let Some(copy) = frames.next() {
+            assert_eq!(copy, frame);
+        }
+        assert!(bundle(&udp(mac(1), mac(2), 700).unwrap()).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! How many frames are on their way at once.
+//! How many datagrams are on their way at once.
 //!
 //! Enough to keep the middle busy while the generator does its own part, and
 //! no more: what waits before the middle, or is lost there, would be part of
@@ -6,12 +6,12 @@
 
 use std::time::{Duration, Instant};
 
-/// Frames on their way.
+/// Datagrams on their way.
 const MOST: u64 = 512;
 /// Without news for so long, what is missing is lost.
 const PATIENCE: Duration = Duration::from_millis(20);
 
-/// Lets frames in as others come out.
+/// Lets datagrams in as others come out.
 #[derive(Debug)]
 pub struct InFlight {
     offered: u64,
@@ -43,8 +43,8 @@ impl InFlight {
         MOST.saturating_sub(self.offered - self.heard)
     }
 
-    pub const fn offered(&mut self, frames: u64) {
-        self.offered += frames;
+    pub const fn offered(&mut self, datagrams: u64) {
+        self.offered += datagrams;
     }
 }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use lanparty_ctrl::{Decoder, Incoming, Message, Role, RoomCode, encode};
 use lanparty_lab::{raw_member, wait};
 use lanparty_proto::PeerId;
-use lanparty_proto::overlay::{Header, Hint, Kind};
+use lanparty_proto::overlay::{FrameCount, Header, Hint, Kind};
 use lanparty_transport::{
     ClientOptions, Congestion, ConnId, DeviceSeed, Event, FlowKey, MemberIdentity, ServerTrust,
     Transport, TransportLimits,
@@ -21,7 +21,7 @@ const SERVER_NAME: &str = "lanparty-relay.local";
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Kept waiting on each connection: more than leaves in one turn.
 const AHEAD: usize = 128 * 1_024;
-/// Frames that are offered between two looks at the socket.
+/// Datagrams that are offered between two looks at the socket.
 const BURST: u64 = 64;
 
 /// Where the load goes.
@@ -120,21 +120,23 @@ impl Member {
         Ok(())
     }
 
-    /// From now on this frame is what it sends, in every room.
-    pub fn say(&mut self, frame: &[u8]) {
+    /// From now on this frame, or bundle of so many, is what it sends, in every
+    /// room.
+    pub fn say(&mut self, body: &[u8], frames: FrameCount) {
         for seat in &mut self.seats {
             let header = Header {
                 kind: Kind::Frame,
                 hint: Hint::Bulk,
                 source: seat.peer.unwrap_or(self.stranger),
                 flow_tag: 1,
+                frames,
             };
-            let datagram = [&header.encode()[..], frame].concat();
+            let datagram = [&header.encode()[..], body].concat();
             seat.datagram = Bytes::from(datagram);
         }
     }
 
-    /// Offers up to so many frames, in each room in turn, and says how many.
+    /// Offers up to so many datagrams, in each room in turn, and says how many.
     pub fn offer(&mut self, now: Instant, most: u64) -> u64 {
         let key = FlowKey {
             hint: Hint::Bulk,
@@ -198,7 +200,7 @@ impl Member {
         Ok(())
     }
 
-    /// Frames that have come, ever.
+    /// Datagrams that have come, ever.
     #[must_use]
     pub const fn received(&self) -> u64 {
         self.received

@@ -183,30 +183,29 @@ impl Member {
         self.session.disconnected(cause, now);
     }
 
-    /// Sends a frame as the program would, policy and all. False where the
-    /// member's own policy refused it.
-    pub fn send_frame(
+    /// Sends frames of one moment as the program would, policy and all.
+    pub fn send_frames(
         &mut self,
-        frame: &[u8],
+        frames: Vec<Vec<u8>>,
         now: Instant,
         network: &mut Network,
         rng: &mut StdRng,
-    ) -> bool {
-        let Some(conn) = self.conn else { return false };
+    ) {
+        let Some(conn) = self.conn else { return };
         let online = self.online;
-        let mut frame = frame.to_vec();
         let mut datagrams = Vec::new();
-        let outcome = self
-            .session
-            .outgoing(&mut frame, self.budget, now, &mut |_, bytes| {
-                datagrams.push(bytes)
-            });
+        let mut sink = |_, bytes| datagrams.push(bytes);
+        for mut frame in frames {
+            let _counted = self
+                .session
+                .outgoing(&mut frame, self.budget, now, &mut sink);
+        }
+        self.session.flush(self.budget, now, &mut sink);
         for bytes in datagrams {
             if online {
                 network.send(Parcel::DatagramToRelay { conn, bytes }, now, rng);
             }
         }
-        outcome.is_ok()
     }
 
     /// Sends bytes that no honest program would.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use lanparty_ctrl::Role;
-use lanparty_proto::overlay::{Header, Hint, Kind};
+use lanparty_proto::overlay::{FrameCount, Header, Hint, Kind};
 use lanparty_proto::{MacAddr, PeerId};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -161,7 +161,7 @@ impl World {
     fn step(&mut self) {
         let number = self.rng.random_range(0..self.members.len());
         match self.rng.random_range(0..100) {
-            0..60 => self.send_frame(number),
+            0..60 => self.send_frames(number),
             60..80 => self.send_hostile(number),
             80..84 => self.toggle_line(number),
             84..87 => self.lose_connection(number),
@@ -177,14 +177,31 @@ impl World {
         self.pass(pause);
     }
 
-    fn send_frame(&mut self, number: usize) {
+    fn send_frames(&mut self, number: usize) {
         let destination = self.some_destination(number);
-        let len = self.rng.random_range(frames::MIN_LEN..=1_358);
-        self.send_marked(number, destination, len);
+        if self.rng.random() {
+            let len = self.rng.random_range(frames::MIN_LEN..=1_358);
+            self.send_marked(number, destination, len);
+        } else {
+            let count = self.rng.random_range(2..20);
+            let len = self.rng.random_range(frames::MIN_LEN..200);
+            let frames = (0..count).map(|_| self.mark(number, destination, len).1);
+            let frames = frames.collect();
+            let member = &mut self.members[number];
+            member.send_frames(frames, self.now, &mut self.network, &mut self.rng);
+        }
     }
 
     /// Sends a frame that the model will look for; returns its mark.
     fn send_marked(&mut self, number: usize, destination: MacAddr, len: usize) -> u64 {
+        let (mark, frame) = self.mark(number, destination, len);
+        let member = &mut self.members[number];
+        member.send_frames(vec![frame], self.now, &mut self.network, &mut self.rng);
+        mark
+    }
+
+    /// A frame that the model will look for, and its mark.
+    fn mark(&mut self, number: usize, destination: MacAddr, len: usize) -> (u64, Vec<u8>) {
         let mark = self.next_mark;
         self.next_mark += 1;
         let member = &mut self.members[number];
@@ -199,8 +216,7 @@ impl World {
             received_by: Vec::new(),
         };
         self.model.sent.insert(mark, sent);
-        member.send_frame(&frame, self.now, &mut self.network, &mut self.rng);
-        mark
+        (mark, frame)
     }
 
     fn some_destination(&mut self, number: usize) -> MacAddr {
@@ -261,6 +277,7 @@ impl World {
             hint: Hint::Normal,
             source: own,
             flow_tag: 7,
+            frames: FrameCount::ONE,
         }
         .encode()
         .to_vec();

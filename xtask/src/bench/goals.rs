@@ -62,6 +62,12 @@ const GOALS: &[Goal] = &[
         "relay, 160-byte frames, likewise",
         "",
         at_least(1.8, 2.2),
+        |parts| parts.relay.as_ref()?.report.bundled_over_forwarder(),
+    ),
+    goal(
+        "the same with each frame in a datagram of its own, as when they come one by one",
+        "",
+        at_least(1.8, 2.2),
         |parts| parts.relay.as_ref()?.report.rate_over_forwarder(160),
     ),
     goal(

@@ -10,7 +10,7 @@ use lanparty_lab::forged;
 use lanparty_lab::packet::ipx_ethernet_ii;
 use lanparty_lab::party::RELAY;
 use lanparty_lab::{Party, PartyOptions, RawMember};
-use lanparty_proto::overlay::{Header, Hint, Kind};
+use lanparty_proto::overlay::{FrameCount, Header, Hint, Kind};
 use lanparty_proto::{MacAddr, PeerId};
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +87,7 @@ fn datagrams(mallory: &RawMember, source: PeerId, kind: Kind, content: &[u8]) {
         hint: Hint::Sparse,
         source,
         flow_tag: next_number(),
+        frames: FrameCount::ONE,
     };
     let datagram = [&header.encode()[..], content].concat();
     for _ in 0..BURST {

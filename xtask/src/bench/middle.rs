@@ -25,6 +25,8 @@ const PORT: u16 = 4_443;
 pub(super) struct Load {
     /// Of a frame, with its Ethernet header.
     pub(super) bytes: usize,
+    /// Many in each datagram, as members send small ones.
+    pub(super) bundled: bool,
     pub(super) seconds: u64,
     /// Rooms of two members each.
     pub(super) rooms: u16,
@@ -36,6 +38,7 @@ impl Default for Load {
     fn default() -> Self {
         Self {
             bytes: 1_300,
+            bundled: false,
             seconds: 3,
             rooms: 1,
             hearers: None,
@@ -161,6 +164,9 @@ impl Middle {
         command.args(["--process", &self.process.pid().to_string()]);
         command.args(["--frame", &load.bytes.to_string()]);
         command.args(["--seconds", &load.seconds.to_string()]);
+        if load.bundled {
+            command.arg("--bundled");
+        }
         if let Some(certificate) = &self.certificate {
             command.arg("--certificate").arg(certificate);
         }

@@ -17,7 +17,11 @@ use super::statistics::median;
 use super::{Arguments, row};
 
 /// Bytes of a frame: one that fills a packet, and one of a game.
-const FRAMES: [usize; 2] = [1_300, 160];
+const FRAMES: [usize; 2] = [1_300, SMALL];
+/// So small that members put many into one datagram when they have them.
+const SMALL: usize = 160;
+/// What the relay is called with those.
+const BUNDLED: &str = "bundled";
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Report {
@@ -29,6 +33,9 @@ pub(super) struct Report {
 struct Figures {
     bytes: usize,
     relay: f64,
+    /// As members send them when they come faster than they leave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bundled: Option<f64>,
     forwarder: f64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     quinn: Option<f64>,
@@ -43,6 +50,12 @@ impl Report {
     pub(super) fn rate_over_forwarder(&self, bytes: usize) -> Option<f64> {
         let figures = self.of(bytes)?;
         Some(figures.forwarder / figures.relay)
+    }
+
+    /// The same where frames share datagrams.
+    pub(super) fn bundled_over_forwarder(&self) -> Option<f64> {
+        let figures = self.of(SMALL)?;
+        Some(figures.forwarder / figures.bundled?)
     }
 
     /// CPU time for a full frame, the relay's over that of quinn on tokio.
@@ -69,9 +82,17 @@ pub(super) fn measure(
                     seconds,
                     ..Load::default()
                 };
-                let outcome = middle.carry(&load)?;
-                let costs = seen.entry((bytes, middle.name())).or_default();
-                costs.extend(outcome.microseconds_per_frame());
+                let mut carry = |load: &Load, name| -> Result<()> {
+                    let outcome = middle.carry(load)?;
+                    let costs = seen.entry((bytes, name)).or_default();
+                    costs.extend(outcome.microseconds_per_frame());
+                    Ok(())
+                };
+                carry(&load, middle.name())?;
+                if bytes == SMALL && middle.name() == Middle::RELAY {
+                    let bundled = true;
+                    carry(&Load { bundled, ..load }, BUNDLED)?;
+                }
             }
         }
     }
@@ -80,6 +101,7 @@ pub(super) fn measure(
         Some(Figures {
             bytes,
             relay: of(bytes, Middle::RELAY)?,
+            bundled: of(bytes, BUNDLED),
             forwarder: of(bytes, Middle::FORWARDER)?,
             quinn: of(bytes, Middle::QUINN),
         })
@@ -93,7 +115,8 @@ impl Measured for Report {
     const TITLE: &'static str = "What a frame costs a relay";
 
     fn about(arguments: &Arguments) -> Duration {
-        let runs = u32::try_from(arguments.repeats * FRAMES.len() * 3).unwrap_or(u32::MAX);
+        let each = FRAMES.len() * 3 + 1;
+        let runs = u32::try_from(arguments.repeats * each).unwrap_or(u32::MAX);
         // The load's warm-up comes before each.
         Duration::from_secs(arguments.seconds + 3) * runs
     }
@@ -126,6 +149,16 @@ impl Measured for Report {
                 &number(self.rate_over_forwarder(figures.bytes)),
                 &number(figures.quinn.map(|quinn| figures.relay / quinn)),
             ]));
+            if let Some(bundled) = figures.bundled {
+                rows.push(row([
+                    &format!("{} bytes, many in a datagram", figures.bytes),
+                    &number(Some(bundled)),
+                    &number(Some(figures.forwarder)),
+                    "-",
+                    &number(self.bundled_over_forwarder()),
+                    "-",
+                ]));
+            }
         }
         rows
     }
@@ -133,10 +166,16 @@ impl Measured for Report {
     fn plots(&self) -> Vec<Plot> {
         let group = |figures: &Figures| Group {
             name: format!("{} bytes", figures.bytes),
-            values: vec![Some(figures.relay), Some(figures.forwarder), figures.quinn],
+            values: vec![
+                Some(figures.relay),
+                figures.bundled,
+                Some(figures.forwarder),
+                figures.quinn,
+            ],
         };
         let series = [
             "softlan-vpn relay",
+            "softlan-vpn relay, bundles",
             "bare AES-GCM forwarder",
             "quinn on tokio",
         ];

@@ -7,11 +7,13 @@ use bytes::Bytes;
 use lanparty_ctrl::PeerInfo;
 use lanparty_l2::link;
 use lanparty_obs::DropReason;
+use lanparty_obs::drops::DropCounts;
 use lanparty_obs::stats::TunnelCounters;
 use lanparty_proto::PeerId;
-use lanparty_proto::ethernet::EtherType;
+use lanparty_proto::bundle::Frames;
+use lanparty_proto::ethernet::{self, EtherType};
 use lanparty_proto::fragment::Fragment;
-use lanparty_proto::overlay::{Header, Kind};
+use lanparty_proto::overlay::{self, FrameCount, Header, Kind};
 use lanparty_proto::probe::Probe;
 use lanparty_queue::{FlowKey, Hint};
 use lanparty_seal::Opened;
@@ -21,10 +23,11 @@ use crate::effect::Effect;
 use crate::mss;
 use crate::player::{PlayerPolicy, Rewrite};
 use crate::roster::Roster;
-use crate::tunnel::{self, SEAL_LEN, Tunnel};
+use crate::tunnel::{self, Path, SEAL_LEN, Tunnel};
 
 impl Session {
-    /// Sends a frame into the room.
+    /// Sends a frame into the room, at the latest with [`Self::flush`]: until
+    /// then small frames of a flow wait for each other.
     ///
     /// A player's frame passes the policy first; a gateway's has passed its
     /// bridge already. TCP handshakes are made to ask for segments that fit
@@ -44,11 +47,24 @@ impl Session {
         result.inspect_err(|reason| self.tunnel.drops.add(*reason))
     }
 
-    /// Takes a datagram from the relay; `sink` gets the frame that it
-    /// completes, once a player's policy has passed it, and who sent it.
+    /// Sends what still waits. The driver calls it when it has no more frames
+    /// to send at this moment.
+    pub fn flush(
+        &mut self,
+        max_datagram: usize,
+        now: Instant,
+        sink: &mut impl FnMut(FlowKey, Bytes),
+    ) {
+        let path = self.path(max_datagram, now);
+        self.tunnel.flush(self.keys.as_mut(), path, sink);
+    }
+
+    /// Takes a datagram from the relay; `sink` gets the frames that it carries
+    /// or completes, once a player's policy has passed them, and who sent them.
     ///
     /// # Errors
-    /// Why it was dropped; it is counted in [`Self::drops`] already.
+    /// Why it was dropped; it is counted in [`Self::drops`] already, as are the
+    /// frames of a bundle that the policy refuses one by one.
     pub fn incoming(
         &mut self,
         datagram: &[u8],
@@ -77,9 +93,33 @@ impl Session {
             None => self.flows.of_frame(frame),
         };
         mss::clamp(frame, self.clear_budget(max_datagram));
-        let path = (max_datagram, now);
+        let header = Header {
+            kind: match &self.keys {
+                Some(_) => Kind::SealedFrame,
+                None => Kind::Frame,
+            },
+            hint: flow.hint,
+            source: own,
+            flow_tag: flow.tag,
+            frames: FrameCount::ONE,
+        };
+        let path = self.path(max_datagram, now);
         let keys = self.keys.as_mut();
-        self.tunnel.send(frame, own, flow, keys, path, sink)
+        self.tunnel.send(frame, header, keys, path, sink)
+    }
+
+    /// A bundle is no longer than the longest frame of any adapter in the
+    /// room, so that no path has to cut what it would not cut anyway.
+    fn path(&self, max_datagram: usize, now: Instant) -> Path {
+        let seal_len = if self.keys.is_some() { SEAL_LEN } else { 0 };
+        let longest_frame = self.membership.as_ref().map_or(0, |membership| {
+            ethernet::HEADER_LEN + usize::from(membership.tap_mtu)
+        });
+        Path {
+            max_datagram,
+            max_bundle: max_datagram.min(overlay::HEADER_LEN + seal_len + longest_frame),
+            now,
+        }
     }
 
     fn try_incoming(
@@ -129,31 +169,40 @@ impl Session {
             Kind::Fragment | Kind::SealedFragment => {
                 counters.fragments_in += 1;
                 let fragment = Fragment::parse(body).map_err(|_| DropReason::FragmentHeader)?;
-                match reassembler.push(source, seal, fragment, now, drops)? {
+                match reassembler.push(source, header.frames, seal, fragment, now, drops)? {
                     Some(whole) => whole,
                     None => return Ok(()),
                 }
             }
             Kind::Frame | Kind::SealedFrame | Kind::Probe => body,
         };
-        let frame: &[u8] = match (seal, &mut self.keys) {
-            (Some(seal), Some(keys)) => {
-                match keys.open(source, seal, whole, &mut self.opened, now)? {
-                    Opened::Frame => &self.opened,
-                    Opened::Held => return Ok(()),
-                }
-            }
-            _ => whole,
-        };
-        Inward {
+        let mut inward = Inward {
             sender,
             roster: &self.roster,
             player: &mut self.player,
             scratch: &mut self.scratch,
             effects: &mut self.effects,
             counters,
+            drops,
+        };
+        match (seal, &mut self.keys) {
+            (Some(seal), Some(keys)) => {
+                match keys.open(source, header.frames, seal, whole, &mut self.opened, now)? {
+                    Opened::Frame => {}
+                    Opened::Held => return Ok(()),
+                }
+            }
+            _ if header.frames == FrameCount::ONE => {
+                return inward.deliver(whole, budget, now, sink);
+            }
+            // A bundle is taken apart where it lies, and a datagram is not
+            // ours to write to.
+            _ => {
+                self.opened.clear();
+                self.opened.extend_from_slice(whole);
+            }
         }
-        .deliver(frame, budget, now, sink)
+        inward.deliver_all(&mut self.opened, header.frames, budget, now, sink)
     }
 
     /// Hands over frames that came before their key, once that has come. The
@@ -166,7 +215,7 @@ impl Session {
     ) {
         let budget = self.clear_budget(max_datagram);
         while let Some(keys) = &mut self.keys
-            && let Some((source, opened)) = keys.release(&mut self.opened, now)
+            && let Some((source, frames, opened)) = keys.release(&mut self.opened, now)
         {
             let sender = self.roster.get(source).ok_or(DropReason::SourceId);
             let delivered = opened.and(sender).and_then(|sender| {
@@ -177,8 +226,9 @@ impl Session {
                     scratch: &mut self.scratch,
                     effects: &mut self.effects,
                     counters: &mut self.tunnel.counters,
+                    drops: &mut self.tunnel.drops,
                 }
-                .deliver(&self.opened, budget, now, sink)
+                .deliver_all(&mut self.opened, frames, budget, now, sink)
             });
             if let Err(reason) = delivered {
                 self.tunnel.drops.add(reason);
@@ -221,6 +271,7 @@ impl Session {
             hint: Hint::Sparse,
             source: own,
             flow_tag: 0,
+            frames: FrameCount::ONE,
         };
         let bytes = [&header.encode()[..], &probe.encode()].concat().into();
         let key = FlowKey {
@@ -248,27 +299,50 @@ struct Inward<'a> {
     scratch: &'a mut Vec<u8>,
     effects: &'a mut VecDeque<Effect>,
     counters: &'a mut TunnelCounters,
+    drops: &'a mut DropCounts,
 }
 
 impl Inward<'_> {
+    /// Delivers what travelled together; what a policy says of one frame means
+    /// nothing for the next.
+    fn deliver_all(
+        &mut self,
+        bytes: &mut [u8],
+        count: FrameCount,
+        budget: usize,
+        now: Instant,
+        sink: &mut impl FnMut(&[u8], PeerId),
+    ) -> Result<(), DropReason> {
+        if count == FrameCount::ONE {
+            return self.deliver(bytes, budget, now, sink);
+        }
+        let mut frames = Frames::parse(bytes, count).map_err(|_| DropReason::Bundle)?;
+        while let Some(frame) = frames.next() {
+            if let Err(reason) = self.deliver(frame, budget, now, sink) {
+                self.drops.add(reason);
+            }
+        }
+        Ok(())
+    }
+
     fn deliver(
-        self,
+        &mut self,
         frame: &[u8],
         budget: usize,
         now: Instant,
         sink: &mut impl FnMut(&[u8], PeerId),
     ) -> Result<(), DropReason> {
-        let rewrite = match self.player {
+        let rewrite = match &mut *self.player {
             Some(player) => player.check_incoming(frame, self.sender, self.roster, now)?,
             None if is_priority_tagged(frame) => Rewrite::PriorityTag,
             None => Rewrite::None,
         };
         let frame = if rewrite != Rewrite::None || mss::is_handshake(frame) {
-            let scratch = self.scratch;
+            let scratch = &mut *self.scratch;
             scratch.clear();
             scratch.extend_from_slice(frame);
             link::strip_priority_tag(scratch);
-            if let Some(player) = self.player {
+            if let Some(player) = &mut *self.player {
                 let result = player.rewrite(scratch, rewrite);
                 if let Some(news) = player.take_news() {
                     self.effects.push_back(Effect::Event(news.into()));

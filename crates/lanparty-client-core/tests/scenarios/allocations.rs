@@ -27,6 +27,7 @@ fn allocations(gateway: &mut Member, player: &mut Member, len: usize) -> (u64, u
                     .session
                     .outgoing(&mut scratch, BUDGET, gateway.now, &mut sink)
                     .unwrap();
+                gateway.session.flush(BUDGET, gateway.now, &mut sink);
             })
             .count_total;
             inn += allocation_counter::measure(|| {

@@ -192,11 +192,23 @@ impl Member {
     }
 
     pub(crate) fn send(&mut self, frame: &[u8], max_datagram: usize) -> Result<(), DropReason> {
-        let mut frame = frame.to_vec();
+        self.send_all(&[frame.to_vec()], max_datagram)
+    }
+
+    /// Sends frames that came at one moment.
+    pub(crate) fn send_all(
+        &mut self,
+        frames: &[Vec<u8>],
+        max_datagram: usize,
+    ) -> Result<(), DropReason> {
         let datagrams = &mut self.datagrams;
         let mut sink = |_, datagram| datagrams.push(datagram);
-        self.session
-            .outgoing(&mut frame, max_datagram, self.now, &mut sink)
+        let outcome = frames.iter().try_for_each(|frame| {
+            self.session
+                .outgoing(&mut frame.clone(), max_datagram, self.now, &mut sink)
+        });
+        self.session.flush(max_datagram, self.now, &mut sink);
+        outcome
     }
 
     pub(crate) fn receive(&mut self, datagram: &[u8]) -> Result<(), DropReason> {

@@ -4,6 +4,7 @@
 
 mod allocations;
 mod belonging;
+mod bundles;
 mod frames;
 mod harness;
 mod player;

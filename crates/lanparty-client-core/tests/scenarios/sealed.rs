@@ -7,7 +7,7 @@ use lanparty_ctrl::{
     CloseCode, Feature, Message, PeerInfo, PeerLeft, Ping, Role, Sealed, SealedBody,
 };
 use lanparty_obs::DropReason;
-use lanparty_proto::overlay::{Header, Kind};
+use lanparty_proto::overlay::{FrameCount, Header, Kind};
 use lanparty_seal::RoomKey;
 
 use crate::frames::lan_frame;
@@ -142,6 +142,7 @@ fn a_keyed_session_takes_no_frame_in_clear() {
             hint: Default::default(),
             source: peer(1),
             flow_tag: 0,
+            frames: FrameCount::ONE,
         };
         header.encode()
     };

@@ -9,6 +9,7 @@ use lanparty_l2::buckets::{
 use lanparty_l2::mac_table::{AGEING, CAPACITY, MacTable};
 use lanparty_obs::DropReason;
 use lanparty_proto::MacAddr;
+use lanparty_proto::overlay::FrameCount;
 use proptest::prelude::*;
 
 fn start() -> Instant {
@@ -95,7 +96,7 @@ fn small_limits() -> BucketLimits {
 fn each_budget_is_its_own() {
     let now = start();
     let mut buckets = PeerBuckets::new(&small_limits(), now);
-    let mut send = |spread, unknown| buckets.admit_spread(spread, 100, unknown, now);
+    let mut send = |spread, unknown| buckets.admit(spread, FrameCount::ONE, 100, unknown, now);
     let flooded = Err(DropReason::FloodLimited);
     for _ in 0..3 {
         assert_eq!(send(Spread::Membership, false), Ok(()));
@@ -113,21 +114,37 @@ fn each_budget_is_its_own() {
 }
 
 #[test]
+fn frames_that_travel_together_are_charged_one_by_one() {
+    let now = start();
+    let mut buckets = PeerBuckets::new(&small_limits(), now);
+    let two = FrameCount::ONE.next().unwrap();
+    let three = two.next().unwrap();
+    let mut send = |spread, frames, unknown| buckets.admit(spread, frames, 100, unknown, now);
+    let flooded = Err(DropReason::FloodLimited);
+    assert_eq!(send(Spread::Flood, three, false), flooded, "all or none");
+    assert_eq!(send(Spread::Flood, two, false), Ok(()));
+    assert_eq!(send(Spread::Flood, FrameCount::ONE, false), flooded);
+    assert_eq!(send(Spread::Unicast, two, true), Ok(()));
+    let unknown = Err(DropReason::UnknownUnicastLimited);
+    assert_eq!(send(Spread::Unicast, FrameCount::ONE, true), unknown);
+}
+
+#[test]
 fn every_byte_counts_and_a_refused_frame_costs_nothing() {
     let now = start();
     let mut buckets = PeerBuckets::new(&small_limits(), now);
     for _ in 0..50 {
-        let _ = buckets.admit_spread(Spread::Flood, 1_000, false, now);
+        let _ = buckets.admit(Spread::Flood, FrameCount::ONE, 1_000, false, now);
     }
     // Two floods passed and paid; 48 did not.
     for _ in 0..8 {
         assert_eq!(
-            buckets.admit_spread(Spread::Unicast, 1_000, false, now),
+            buckets.admit(Spread::Unicast, FrameCount::ONE, 1_000, false, now),
             Ok(())
         );
     }
     assert_eq!(
-        buckets.admit_spread(Spread::Unicast, 1, false, now),
+        buckets.admit(Spread::Unicast, FrameCount::ONE, 1, false, now),
         Err(DropReason::BandwidthLimited)
     );
 }

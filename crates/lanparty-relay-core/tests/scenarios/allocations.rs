@@ -7,6 +7,12 @@ use lanparty_relay_core::Decision;
 
 use crate::support::*;
 
+/// Two frames in one datagram.
+fn pair(from: &Guest, to: MacAddr) -> Vec<u8> {
+    let frames = vec![udp(from.mac, to, 120); 2];
+    together(from.id(), Kind::Frame, 2, &bundle(&frames))
+}
+
 #[test]
 fn deciding_about_datagrams_allocates_nothing_open_or_sealed_or_dropped() {
     let mut open = Relay::new();
@@ -26,6 +32,7 @@ fn deciding_about_datagrams_allocates_nothing_open_or_sealed_or_dropped() {
         in_overlay(sealing.id(), Kind::SealedFrame, &body)
     };
     let host = MacAddr([0x52, 0x54, 0, 0, 0, 100]);
+    let two = pair(alice, members[4][0].mac);
     let traffic = [
         (false, clear(members[4][0].mac)),
         (false, clear(host)),
@@ -35,6 +42,7 @@ fn deciding_about_datagrams_allocates_nothing_open_or_sealed_or_dropped() {
         (false, vec![0xFF; 30]),
         (true, sealed(members[4][1].mac)),
         (true, sealed(MacAddr::BROADCAST)),
+        (false, two),
     ];
     let mut forwarded = 0;
     let mut round = || {
@@ -54,5 +62,5 @@ fn deciding_about_datagrams_allocates_nothing_open_or_sealed_or_dropped() {
     round();
     let allocated = allocation_counter::measure(round);
     assert_eq!(allocated.count_total, 0);
-    assert_eq!(forwarded, 2 * (1 + 1 + 19 + 1 + 19));
+    assert_eq!(forwarded, 2 * (1 + 1 + 19 + 1 + 19 + 1));
 }

@@ -9,6 +9,7 @@
 
 mod allocations;
 mod belonging;
+mod bundles;
 mod forwarding;
 mod hosting;
 mod joining;

@@ -10,7 +10,7 @@ use lanparty_ctrl::{
 };
 use lanparty_obs::DropReason;
 use lanparty_proto::ethernet::{EtherType, EthernetHeader};
-use lanparty_proto::overlay::{Header, Hint, Kind};
+use lanparty_proto::overlay::{FrameCount, Header, Hint, Kind};
 use lanparty_proto::probe::{Probe, ProbeOp};
 use lanparty_proto::{MacAddr, PeerId};
 use lanparty_relay_core::{
@@ -397,8 +397,28 @@ pub(crate) fn in_overlay(source: PeerId, kind: Kind, body: &[u8]) -> Vec<u8> {
         hint: Hint::Normal,
         source,
         flow_tag: 7,
+        frames: FrameCount::ONE,
     };
     [&header.encode(), body].concat()
+}
+
+/// The body of a datagram of these frames, which share an Ethernet header.
+pub(crate) fn bundle(frames: &[Vec<u8>]) -> Vec<u8> {
+    let mut body = frames[0][..14].to_vec();
+    for frame in frames {
+        let payload = &frame[14..];
+        body.extend((payload.len() as u16).to_be_bytes());
+        body.extend(payload);
+    }
+    body
+}
+
+/// A datagram that claims to carry `count` frames.
+pub(crate) fn together(source: PeerId, kind: Kind, count: usize, body: &[u8]) -> Vec<u8> {
+    let datagram = in_overlay(source, kind, body);
+    let (header, body) = Header::decode(&datagram).unwrap();
+    let frames = (1..count).fold(FrameCount::ONE, |count, _| count.next().unwrap());
+    [&Header { frames, ..header }.encode()[..], body].concat()
 }
 
 pub(crate) fn probe(source: PeerId, target: u16, op: ProbeOp) -> Vec<u8> {

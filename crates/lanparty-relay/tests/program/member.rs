@@ -11,7 +11,7 @@ use lanparty_ctrl::{
     Decoder, Hello, Incoming, KeyCard, Message, PROTOCOL_VERSION, ResumeToken, Role, RoomCode,
     RoomId, Welcome, encode, feature::Features,
 };
-use lanparty_proto::overlay::{Header, Hint, Kind};
+use lanparty_proto::overlay::{FrameCount, Header, Hint, Kind};
 use lanparty_proto::{MacAddr, PeerId};
 use lanparty_transport::{
     ClientOptions, CloseReason, ConnId, DeviceSeed, Event, FlowKey, MemberIdentity, ServerTrust,
@@ -197,6 +197,7 @@ pub(crate) fn magic_packet(source: PeerId, from: MacAddr, to: MacAddr) -> Vec<u8
         hint: Hint::Sparse,
         source,
         flow_tag: 3,
+        frames: FrameCount::ONE,
     };
     let mut datagram = header.encode().to_vec();
     datagram.extend(to.octets());

@@ -3,11 +3,12 @@
 use std::time::Instant;
 
 use lanparty_obs::DropReason;
-use lanparty_proto::overlay::{SEALED_LEN, TAG_LEN};
+use lanparty_proto::overlay::{FrameCount, SEALED_LEN, TAG_LEN};
 use lanparty_proto::{PeerId, ethernet};
 
 use super::Keyring;
 use crate::frame::{Envelope, SealError, SealHeader};
+use crate::hold::Sealed;
 use crate::receiving::OpenError;
 
 /// What became of a sealed frame.
@@ -19,37 +20,45 @@ pub enum Opened {
 }
 
 impl Keyring {
-    /// Encrypts the payload of a frame in place; returns what goes before its
-    /// Ethernet header and behind its payload.
+    /// Encrypts what follows the Ethernet header of `body` in place: a frame,
+    /// or a bundle of so many. Returns what goes before it and behind it.
     ///
     /// # Errors
     /// For a frame that is none, or where all counters are used up.
     pub fn seal(
         &mut self,
         source: PeerId,
-        frame: &mut [u8],
+        frames: FrameCount,
+        body: &mut [u8],
         now: Instant,
     ) -> Result<([u8; SEALED_LEN], [u8; TAG_LEN]), SealError> {
-        self.sending.seal(self.room, source, frame, now)
+        self.sending.seal(self.room, source, frames, body, now)
     }
 
     /// Opens what `source` sealed: Ethernet header, ciphertext and tag. `out`
-    /// becomes the frame.
+    /// becomes the frame, or the bundle of so many.
     ///
     /// # Errors
     /// Why it was dropped.
     pub fn open(
         &mut self,
         source: PeerId,
+        frames: FrameCount,
         header: [u8; SEALED_LEN],
         sealed: &[u8],
         out: &mut Vec<u8>,
         now: Instant,
     ) -> Result<Opened, DropReason> {
-        match self.try_open(source, header, sealed, out, now) {
+        let sealed = Sealed {
+            source,
+            frames,
+            header,
+            body: sealed,
+        };
+        match self.try_open(sealed, out, now) {
             Ok(()) => Ok(Opened::Frame),
             Err(OpenError::NotYet)
-                if self.may_get_key(source, now) && self.hold.push(source, header, sealed, now) =>
+                if self.may_get_key(source, now) && self.hold.push(sealed, now) =>
             {
                 Ok(Opened::Held)
             }
@@ -57,12 +66,13 @@ impl Keyring {
         }
     }
 
-    /// The next frame whose key came after it, or why that one is dropped.
+    /// The next frame, or bundle of so many, whose key came after it, or why
+    /// that one is dropped.
     pub fn release(
         &mut self,
         out: &mut Vec<u8>,
         now: Instant,
-    ) -> Option<(PeerId, Result<(), DropReason>)> {
+    ) -> Option<(PeerId, FrameCount, Result<(), DropReason>)> {
         if !self.may_release {
             return None;
         }
@@ -76,25 +86,25 @@ impl Keyring {
             self.may_release = false;
             return None;
         };
-        let opened = self.try_open(held.source, held.header, &held.frame, out, now);
-        Some((held.source, opened.map_err(DropReason::from)))
+        let opened = self.try_open(held.sealed(), out, now);
+        Some((held.source, held.frames, opened.map_err(DropReason::from)))
     }
 
     fn try_open(
         &mut self,
-        source: PeerId,
-        header: [u8; SEALED_LEN],
-        sealed: &[u8],
+        sealed: Sealed<'_>,
         out: &mut Vec<u8>,
         now: Instant,
     ) -> Result<(), OpenError> {
         let (ethernet, payload) = sealed
+            .body
             .split_first_chunk::<{ ethernet::HEADER_LEN }>()
             .ok_or(OpenError::Shape)?;
         let (ciphertext, tag) = payload
             .split_last_chunk::<TAG_LEN>()
             .ok_or(OpenError::Shape)?;
-        let member = self.members.get_mut(&source).ok_or(OpenError::NoKey)?;
+        let member = self.members.get_mut(&sealed.source);
+        let member = member.ok_or(OpenError::NoKey)?;
         if member.removed {
             return Err(OpenError::NoKey);
         }
@@ -106,8 +116,9 @@ impl Keyring {
         *to_ethernet = *ethernet;
         let envelope = Envelope {
             room: self.room,
-            source,
-            header: SealHeader::decode(header),
+            source: sealed.source,
+            header: SealHeader::decode(sealed.header),
+            frames: sealed.frames,
             ethernet,
         };
         member

@@ -1,5 +1,6 @@
 //! Sealing and opening a frame allocates nothing.
 
+use lanparty_proto::overlay::FrameCount;
 use lanparty_seal::Opened;
 
 use crate::party::{Party, frame};
@@ -12,14 +13,17 @@ fn a_sealed_frame_costs_no_allocation_at_either_end() {
     let now = party.now;
     let clear = frame(&[7; 1_300]);
     let (mut sealed, mut out) = (Vec::with_capacity(2_000), Vec::new());
+    const ONE: FrameCount = FrameCount::ONE;
     let mut cross = || {
         sealed.clear();
         sealed.extend_from_slice(&clear);
         let sender = party.members.get_mut(&from).unwrap();
-        let (header, tag) = sender.keys.seal(from, &mut sealed, now).unwrap();
+        let (header, tag) = sender.keys.seal(from, ONE, &mut sealed, now).unwrap();
         sealed.extend_from_slice(&tag);
         let receiver = party.members.get_mut(&to).unwrap();
-        let opened = receiver.keys.open(from, header, &sealed, &mut out, now);
+        let opened = receiver
+            .keys
+            .open(from, ONE, header, &sealed, &mut out, now);
         assert_eq!(opened, Ok(Opened::Frame));
         assert_eq!(out, clear);
     };

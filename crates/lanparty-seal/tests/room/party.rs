@@ -8,6 +8,7 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use lanparty_ctrl::{PeerInfo, Role, RoomId};
 use lanparty_obs::DropReason;
 use lanparty_obs::drops::DropCounts;
+use lanparty_proto::overlay::FrameCount;
 use lanparty_proto::{MacAddr, PeerId};
 use lanparty_seal::keyring::Unbelievable;
 use lanparty_seal::{KeyEvent, Keyring, KeyringConfig, Opened, RoomKey, Signer, Standing};
@@ -229,7 +230,8 @@ impl Party {
         let now = self.now;
         let mut bytes = frame(payload);
         let member = self.member(from);
-        let (header, tag) = member.keys.seal(from, &mut bytes, now).unwrap();
+        let sealed = member.keys.seal(from, FrameCount::ONE, &mut bytes, now);
+        let (header, tag) = sealed.unwrap();
         bytes.extend(tag);
         Sealed {
             source: from,
@@ -262,9 +264,11 @@ impl Party {
 impl Member {
     pub(crate) fn open(&mut self, sealed: &Sealed, now: Instant) -> Result<Opened, DropReason> {
         let mut out = Vec::new();
+        let Sealed { source, header, .. } = *sealed;
+        let one = FrameCount::ONE;
         let result = self
             .keys
-            .open(sealed.source, sealed.header, &sealed.frame, &mut out, now);
+            .open(source, one, header, &sealed.frame, &mut out, now);
         if result == Ok(Opened::Frame) {
             self.heard.push((sealed.source, out.split_off(14)));
         }
@@ -273,7 +277,7 @@ impl Member {
 
     fn release(&mut self, now: Instant) {
         let mut out = Vec::new();
-        while let Some((from, result)) = self.keys.release(&mut out, now) {
+        while let Some((from, _, result)) = self.keys.release(&mut out, now) {
             match result {
                 Ok(()) => self.heard.push((from, out[14..].to_vec())),
                 Err(reason) => self.drops.add(reason),

@@ -7,6 +7,7 @@ use hpke::kdf::HkdfSha256;
 use hpke::kem::X25519HkdfSha256;
 use hpke::{Deserializable, Kem, OpModeR, PskBundle};
 use lanparty_ctrl::Role;
+use lanparty_proto::overlay::FrameCount;
 use lanparty_seal::{Keyring, KeyringConfig, Opened, Standing};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -74,7 +75,14 @@ fn a5_the_room_key_all_identities_and_the_capture_decrypt_nothing() {
         }
         for sealed in &frames {
             let mut out = Vec::new();
-            let opened = thief.open(sealed.source, sealed.header, &sealed.frame, &mut out, now);
+            let opened = thief.open(
+                sealed.source,
+                FrameCount::ONE,
+                sealed.header,
+                &sealed.frame,
+                &mut out,
+                now,
+            );
             assert_ne!(opened, Ok(Opened::Frame));
         }
     }

@@ -9,7 +9,7 @@ use lanparty_ctrl::{CloseCode, Hello, Message, PROTOCOL_VERSION, Ping, Role, enc
 use lanparty_lab::packet::ipx_ethernet_ii;
 use lanparty_lab::party::{HOST1, TAP};
 use lanparty_lab::{RawMember, sandbox, traffic, wait};
-use lanparty_proto::overlay::{Header, Hint, Kind};
+use lanparty_proto::overlay::{FrameCount, Header, Hint, Kind};
 use lanparty_proto::{MacAddr, PeerId};
 use serde::de::DeserializeOwned;
 
@@ -26,6 +26,7 @@ fn datagram(kind: Kind, source: PeerId, body: &[u8]) -> Vec<u8> {
         hint: Hint::Sparse,
         source,
         flow_tag: 1,
+        frames: FrameCount::ONE,
     };
     [&header.encode(), body].concat()
 }

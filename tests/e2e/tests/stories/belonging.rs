@@ -10,7 +10,7 @@ use lanparty_lab::party::{HOST1, RELAY, file};
 use lanparty_lab::{Party, PartyOptions, RawMember, sandbox, traffic, wait};
 use lanparty_net::Invite;
 use lanparty_proto::MacAddr;
-use lanparty_proto::overlay::{Header, Hint, Kind};
+use lanparty_proto::overlay::{FrameCount, Header, Hint, Kind};
 use lanparty_seal::RoomKey;
 
 use crate::mallory::MAC;
@@ -94,6 +94,7 @@ fn a_member_that_seals_nothing_reaches_nobody_and_disturbs_nobody() {
                     hint: Hint::Sparse,
                     source,
                     flow_tag: 1,
+                    frames: FrameCount::ONE,
                 };
                 let ethernet = [
                     &MacAddr::BROADCAST.octets()[..],

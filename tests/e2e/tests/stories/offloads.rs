@@ -11,6 +11,8 @@ use serde_json::Value;
 
 const COPY: usize = 8 << 20;
 const DATAGRAM: u16 = 1_201;
+/// Of which many fit into one datagram of the tunnel.
+const SMALL: u16 = 118;
 const BURSTS: usize = 20;
 /// A player whose adapter joins nothing, so that what it is given can be seen
 /// frame by frame.
@@ -39,6 +41,29 @@ fn superframes_cross_the_party_and_wireshark_has_nothing_to_object() {
         }
         up(&party)?;
         down(&party)
+    });
+}
+
+#[test]
+fn small_datagrams_of_a_burst_travel_together_and_arrive_as_they_were() {
+    sandbox::test(|| {
+        let party = Party::start(PartyOptions::default())?;
+        let alice = &party.players[0];
+        let address = alice.address()?;
+        let (one, other) = (
+            (&alice.node, (address, 7_402).into()),
+            (&party.host1, (HOST1, 7_402).into()),
+        );
+        superframes::datagrams_between(one, other, SMALL, BURSTS)?;
+        for status in [alice.status()?, party.gateway_status()?] {
+            let tunnel = &status["counters"];
+            let (datagrams, frames) = (
+                number(tunnel, "datagrams_out")?,
+                number(tunnel, "frames_out")?,
+            );
+            ensure!(datagrams * 3 < frames, "they travelled alone: {tunnel}");
+        }
+        Ok(())
     });
 }
 

@@ -21,6 +21,7 @@ use lanparty_load::member::{Destination, Member};
 use lanparty_load::outcome::Outcome;
 use lanparty_load::window::Window;
 use lanparty_proto::MacAddr;
+use lanparty_proto::overlay::FrameCount;
 use quinn_udp::RecvMeta;
 
 #[derive(Parser)]
@@ -39,6 +40,10 @@ struct Arguments {
     /// Bytes of a frame, with its Ethernet header
     #[arg(long)]
     frame: usize,
+    /// As many frames in each datagram as members put there when they come
+    /// faster than they leave
+    #[arg(long)]
+    bundled: bool,
     #[arg(long, default_value_t = 3)]
     seconds: u64,
     /// Rooms, with a pair of members in each
@@ -90,7 +95,13 @@ fn members(arguments: &Arguments) -> Result<Outcome> {
         Some(_) => MacAddr([0xFF; 6]),
         None => frame::mac(2),
     };
-    sender.say(&frame::udp(frame::mac(1), destination, arguments.frame)?);
+    let frame = frame::udp(frame::mac(1), destination, arguments.frame)?;
+    let (body, frames) = if arguments.bundled {
+        frame::bundle(&frame)?
+    } else {
+        (frame, FrameCount::ONE)
+    };
+    sender.say(&body, frames);
 
     let mut window = Window::new(arguments.process, Duration::from_secs(arguments.seconds));
     let mut in_flight = InFlight::new(wait::now());
@@ -103,7 +114,8 @@ fn members(arguments: &Arguments) -> Result<Outcome> {
         for hearer in &mut hearers {
             hearer.turn(wait::now())?;
         }
-        let heard = hearers.iter().map(Member::received).sum();
+        let heard: u64 = hearers.iter().map(Member::received).sum();
+        let heard = heard * u64::from(frames.get());
         if let Some(outcome) = window.look(wait::now(), heard)? {
             return Ok(outcome);
         }

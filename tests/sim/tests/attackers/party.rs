@@ -11,7 +11,7 @@ use lanparty_ctrl::{
     Reject, Role, Welcome, encode,
 };
 use lanparty_proto::ethernet::{EtherType, EthernetHeader};
-use lanparty_proto::overlay::{Header, Hint, Kind};
+use lanparty_proto::overlay::{FrameCount, Header, Hint, Kind};
 use lanparty_proto::{MacAddr, PeerId};
 use lanparty_queue::{FairQueue, FlowKey, QueueLimits};
 use lanparty_relay_core::{
@@ -86,6 +86,7 @@ pub(crate) fn datagram(
         hint,
         source,
         flow_tag,
+        frames: FrameCount::ONE,
     };
     let ethernet = EthernetHeader {
         destination: to,

@@ -15,7 +15,7 @@ use lanparty_lab::{RawMember, sandbox};
 use lanparty_proto::MacAddr;
 use lanparty_proto::ethernet::{EtherType, EthernetHeader, HEADER_LEN};
 use lanparty_proto::fragment::FragmentHeader;
-use lanparty_proto::overlay::{Header, Hint, Kind};
+use lanparty_proto::overlay::{FrameCount, Header, Hint, Kind};
 
 use crate::mallory::{ADDRESS, At, MAC, Stage};
 
@@ -84,6 +84,7 @@ impl<'a> Knife<'a> {
             hint: Hint::Normal,
             source: self.mallory.peer_id()?,
             flow_tag: 1,
+            frames: FrameCount::ONE,
         };
         Ok([&base.encode()[..], &rest].concat())
     }

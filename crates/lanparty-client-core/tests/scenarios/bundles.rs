@@ -1,0 +1,143 @@
+//! Small frames of a flow that come together.
+
+use lanparty_obs::DropReason;
+use lanparty_proto::overlay::{FrameCount, Header};
+use proptest::prelude::*;
+
+use crate::frames::{self, lan_frame};
+use crate::harness::{BUDGET, Member, peer};
+use crate::sealed;
+
+/// Bytes of a datagram with the longest frame of an adapter in the room.
+const LONGEST: usize = 6 + 22 + 14 + 1_344;
+
+/// What each datagram carries.
+fn counts(datagrams: &[impl AsRef<[u8]>]) -> Vec<u8> {
+    let header = |datagram: &[u8]| Header::decode(datagram).unwrap().0;
+    let count = |header: Header| header.frames.get();
+    datagrams
+        .iter()
+        .map(|datagram| count(header(datagram.as_ref())))
+        .collect()
+}
+
+/// Sends frames at one moment; they arrive as they are.
+fn cross(gateway: &mut Member, player: &mut Member, frames: &[Vec<u8>], budget: usize) -> Vec<u8> {
+    gateway.datagrams.clear();
+    gateway.send_all(frames, budget).unwrap();
+    let datagrams = std::mem::take(&mut gateway.datagrams);
+    assert!(datagrams.iter().all(|datagram| datagram.len() <= budget));
+    let counts = counts(&datagrams);
+    for datagram in datagrams {
+        player.receive(&datagram).unwrap();
+    }
+    let arrived: Vec<_> = player.frames.drain(..).collect();
+    let sent: Vec<_> = frames
+        .iter()
+        .map(|frame| (frame.clone(), peer(1)))
+        .collect();
+    assert_eq!(arrived, sent);
+    counts
+}
+
+#[test]
+fn frames_of_a_flow_share_datagrams_no_longer_than_a_full_frames() {
+    let frames = vec![lan_frame(160); 20];
+    let (mut gateway, mut player) = frames::pair();
+    assert_eq!(cross(&mut gateway, &mut player, &frames, BUDGET), [9, 9, 2]);
+    let [mut gateway, mut player] = sealed::pair();
+    assert_eq!(cross(&mut gateway, &mut player, &frames, BUDGET), [9, 9, 2]);
+    let out = gateway.session.snapshot(gateway.now).counters;
+    let inn = player.session.snapshot(player.now).counters;
+    assert_eq!((out.frames_out, out.bytes_out), (20, 20 * 160));
+    assert_eq!((inn.frames_in, inn.bytes_in), (20, 20 * 160));
+    assert_eq!((out.datagrams_out, inn.datagrams_in), (3, 3));
+}
+
+#[test]
+fn frames_of_two_flows_keep_their_order_and_travel_apart() {
+    let mut other = lan_frame(160);
+    // Another port of the LAN host's.
+    other[35] ^= 1;
+    let one = lan_frame(160);
+    let frames = [one.clone(), one.clone(), other.clone(), one.clone(), one];
+    let [mut gateway, mut player] = sealed::pair();
+    assert_eq!(cross(&mut gateway, &mut player, &frames, BUDGET), [2, 1, 2]);
+}
+
+#[test]
+fn a_frame_that_fits_beside_no_other_leaves_at_once() {
+    let [mut gateway, _] = sealed::pair();
+    let mut frame = lan_frame(1_000);
+    let mut sent = Vec::new();
+    let mut sink = |_, datagram| sent.push(datagram);
+    let now = gateway.now;
+    gateway
+        .session
+        .outgoing(&mut frame, BUDGET, now, &mut sink)
+        .unwrap();
+    assert_eq!(counts(&sent), [1]);
+}
+
+#[test]
+fn a_relay_cannot_change_how_many_frames_there_are() {
+    let [mut gateway, mut player] = sealed::pair();
+    gateway.datagrams.clear();
+    gateway.send_all(&vec![lan_frame(160); 3], BUDGET).unwrap();
+    let mut datagram = gateway.datagrams[0].to_vec();
+    datagram[1] = datagram[1] & 0b11 | 1 << 2;
+    assert_eq!(player.receive(&datagram), Err(DropReason::SealForged));
+    datagram[1] &= 0b11;
+    assert_eq!(player.receive(&datagram), Err(DropReason::SealForged));
+    assert!(player.frames.is_empty());
+}
+
+#[test]
+fn lengths_that_do_not_add_up_are_dropped_and_counted() {
+    let (mut gateway, mut player) = frames::pair();
+    gateway.send_all(&vec![lan_frame(160); 3], BUDGET).unwrap();
+    let mut datagram = gateway.datagrams[0].to_vec();
+    datagram[6 + 14 + 1] += 1;
+    assert_eq!(player.receive(&datagram), Err(DropReason::Bundle));
+    assert!(player.frames.is_empty());
+}
+
+#[test]
+fn one_frame_that_may_not_come_in_keeps_no_other_back() {
+    let (mut gateway, mut player) = frames::pair();
+    let mut frames = vec![lan_frame(160); 3];
+    // The IPv4 header of the second one is nonsense.
+    frames[1][14] = 0x41;
+    gateway.send_all(&frames, BUDGET).unwrap();
+    for datagram in std::mem::take(&mut gateway.datagrams) {
+        let _counted = player.receive(&datagram);
+    }
+    assert_eq!(player.frames.len(), 2);
+    assert_eq!(player.session.drops().get(DropReason::MalformedIpv4), 1);
+}
+
+proptest! {
+    #[test]
+    fn frames_of_any_lengths_arrive_in_order_over_any_path(
+        lengths in prop::collection::vec(43_usize..=1_514, 1..40),
+        budget in 200_usize..=1_500,
+        is_sealed: bool,
+    ) {
+        let frames: Vec<_> = lengths.into_iter().map(lan_frame).collect();
+        let (mut gateway, mut player) = if is_sealed {
+            let [gateway, player] = sealed::pair();
+            (gateway, player)
+        } else {
+            frames::pair()
+        };
+        gateway.send_all(&frames, budget).unwrap();
+        for datagram in std::mem::take(&mut gateway.datagrams) {
+            prop_assert!(datagram.len() <= budget);
+            let (header, _) = Header::decode(&datagram).unwrap();
+            prop_assert!(header.frames == FrameCount::ONE || datagram.len() <= LONGEST);
+            player.receive(&datagram).unwrap();
+        }
+        let arrived: Vec<_> = player.frames.drain(..).map(|(frame, _)| frame).collect();
+        prop_assert_eq!(arrived, frames);
+    }
+}
