@@ -13,6 +13,9 @@ use crate::mac::MacAddr;
 pub const HEADER_LEN: usize = 14;
 /// The longest untagged frame of a standard LAN (IEEE 802.3, without FCS).
 pub const MAX_FRAME_LEN: usize = 1_514;
+/// What a shorter frame is padded to on a LAN (IEEE 802.3 clause 4.4.2, minFrameSize
+/// of 64 with the checksum).
+pub const MIN_FRAME_LEN: usize = 60;
 /// The longest frame with one 802.1Q tag.
 pub const MAX_TAGGED_FRAME_LEN: usize = 1_518;
 /// Bytes of an 802.1Q tag: the EtherType 0x8100 and the tag control field.

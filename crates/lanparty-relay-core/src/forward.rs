@@ -147,7 +147,10 @@ impl Room {
             self.lan_macs.learn(ethernet.source, now);
         }
         let member = self.members.get_mut(&sender).ok_or(DropReason::NotJoined)?;
-        let copies = len.saturating_mul(targets.len());
+        // A frame takes so much of the LAN even where it takes two bytes of a
+        // bundle.
+        let padded = usize::from(header.frames.get()) * ethernet::MIN_FRAME_LEN;
+        let copies = len.max(padded).saturating_mul(targets.len());
         member
             .buckets
             .admit(spread, header.frames, copies, route == Route::Unknown, now)

@@ -106,6 +106,19 @@ fn each_frame_of_a_bundle_is_charged_sealed_or_not() {
 }
 
 #[test]
+fn a_short_frame_costs_its_sender_what_it_takes_of_a_lan() {
+    let mut relay = Relay::with(|limits| limits.player.bytes = Rate::new(1, 1_000));
+    let alice = relay.join(&player(1));
+    let bob = relay.join(&player(2));
+    // 316 bytes on the way, 600 of a LAN.
+    let body = bundle(&vec![udp(alice.mac, bob.mac, 0); 10]);
+    let first = send(&mut relay, &alice, Kind::Frame, 10, &body);
+    assert_eq!(first, Ok(vec![bob.conn]));
+    let second = send(&mut relay, &alice, Kind::Frame, 10, &body);
+    assert_eq!(second, Err(DropReason::BandwidthLimited));
+}
+
+#[test]
 fn frames_of_two_budgets_do_not_travel_together() {
     let mut relay = Relay::new();
     let alice = relay.join(&player(1));
