@@ -1,13 +1,14 @@
 //! How the packets of a frame's flow are grouped and scheduled.
 
-use lanparty_l2::{Class, classify, flow};
+use lanparty_l2::{Class, Spread, classify, flow, policy};
 use lanparty_queue::Hint;
 
-/// The flow fields of an overlay header.
-#[derive(Clone, Copy, Debug, Default)]
+/// The flow fields of an overlay header, and what the relay charges the flow to.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Flow {
     pub(crate) tag: u16,
     pub(crate) hint: Hint,
+    pub(crate) spread: Spread,
 }
 
 /// Classes frames under a key that only this session knows.
@@ -25,6 +26,7 @@ impl Flows {
             |_| Flow {
                 tag: flow::flow_tag(frame, &self.key),
                 hint: Hint::Normal,
+                spread: Spread::Unicast,
             },
             |class| self.of_class(&class, frame.len()),
         )
@@ -34,6 +36,7 @@ impl Flows {
         Flow {
             tag: flow::class_tag(class, &self.key),
             hint: flow::hint(class, frame_len),
+            spread: policy::spread(class),
         }
     }
 }

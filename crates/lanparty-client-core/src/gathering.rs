@@ -6,6 +6,7 @@
 //! comes.
 
 use bytes::{Buf as _, Bytes, BytesMut};
+use lanparty_l2::Spread;
 use lanparty_proto::MacAddr;
 use lanparty_proto::bundle::LENGTH_LEN;
 use lanparty_proto::ethernet::HEADER_LEN as ETHERNET_LEN;
@@ -27,17 +28,19 @@ pub(crate) struct Gathering {
 #[derive(Debug)]
 pub(crate) struct Gathered {
     pub(crate) header: Header,
+    spread: Spread,
     pub(crate) destination: MacAddr,
     /// Of its frames, as they were.
     pub(crate) bytes: u64,
 }
 
 impl Gathering {
-    /// Adds a frame to those that wait. False where it is not of their flow,
-    /// or the datagram would become longer than `max_len`.
+    /// Adds a frame to those that wait. False where it is not of their flow or
+    /// budget, or the datagram would become longer than `max_len`.
     pub(crate) fn add(
         &mut self,
         header: Header,
+        spread: Spread,
         ethernet: &[u8; ETHERNET_LEN],
         payload: &[u8],
         max_len: usize,
@@ -52,7 +55,10 @@ impl Gathering {
             frames: FrameCount::ONE,
             ..waiting.header
         };
-        let Some(frames) = waiting.header.frames.next().filter(|_| flow == header) else {
+        if (flow, waiting.spread) != (header, spread) {
+            return false;
+        }
+        let Some(frames) = waiting.header.frames.next() else {
             return false;
         };
         let is_second = waiting.header.frames == FrameCount::ONE;
@@ -79,7 +85,13 @@ impl Gathering {
     }
 
     /// Writes the first frame of a datagram. Nothing may wait.
-    pub(crate) fn begin(&mut self, header: Header, ethernet: &[u8; ETHERNET_LEN], payload: &[u8]) {
+    pub(crate) fn begin(
+        &mut self,
+        header: Header,
+        spread: Spread,
+        ethernet: &[u8; ETHERNET_LEN],
+        payload: &[u8],
+    ) {
         let head = head_len(header.kind) + LENGTH_LEN;
         self.reserve(head + ETHERNET_LEN + payload.len() + TAG_LEN);
         self.buffer.resize(head, 0);
@@ -88,6 +100,7 @@ impl Gathering {
         let [destination @ .., _, _, _, _, _, _, _, _] = *ethernet;
         self.waiting = Some(Gathered {
             header,
+            spread,
             destination: MacAddr(destination),
             bytes: frame_len(payload),
         });
@@ -103,6 +116,12 @@ impl Gathering {
             };
             self.buffer.len() + LENGTH_LEN + payload_len + tag_len <= max_len
         })
+    }
+
+    /// Forgets what waits.
+    pub(crate) fn clear(&mut self) {
+        self.waiting = None;
+        self.buffer.clear();
     }
 
     /// The datagram, with room for what a seal adds in a sealed kind.

@@ -173,6 +173,7 @@ impl Session {
             return;
         }
         self.decoder = Decoder::new();
+        self.tunnel.clear();
         self.readings.datagram_budget = Some(datagram_budget);
         let resume = self.resume.clone();
         let hello = self

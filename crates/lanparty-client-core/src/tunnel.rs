@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use lanparty_ctrl::timers::REASSEMBLY_TIMEOUT;
+use lanparty_l2::Spread;
 use lanparty_obs::DropReason;
 use lanparty_obs::drops::DropCounts;
 use lanparty_obs::stats::TunnelCounters;
@@ -42,12 +43,13 @@ pub(crate) struct Path {
 }
 
 impl Tunnel {
-    /// Takes a frame to be sent. It waits for more of its flow until
+    /// Takes a frame to be sent. It waits for more of its flow and budget until
     /// [`Self::flush`], unless no other of its length would fit beside it.
     pub(crate) fn send(
         &mut self,
         frame: &[u8],
         header: Header,
+        spread: Spread,
         mut keys: Option<&mut Keyring>,
         path: Path,
         sink: &mut impl FnMut(FlowKey, Bytes),
@@ -55,15 +57,20 @@ impl Tunnel {
         let (ethernet, payload) = frame.split_first_chunk().ok_or(DropReason::Runt)?;
         if !self
             .gathering
-            .add(header, ethernet, payload, path.max_bundle)
+            .add(header, spread, ethernet, payload, path.max_bundle)
         {
             self.flush(keys.as_deref_mut(), path, sink);
-            self.gathering.begin(header, ethernet, payload);
+            self.gathering.begin(header, spread, ethernet, payload);
         }
         if !self.gathering.has_room(payload.len(), path.max_bundle) {
             self.flush(keys, path, sink);
         }
         Ok(())
+    }
+
+    /// Forgets what waits, because the connection that it was for is gone.
+    pub(crate) fn clear(&mut self) {
+        self.gathering.clear();
     }
 
     /// Sends what waits: in one datagram, or in as many as it takes.

@@ -4,13 +4,10 @@
 use std::net::Ipv4Addr;
 
 use lanparty_proto::MacAddr;
+use lanparty_proto::ethernet::MIN_FRAME_LEN;
 use lanparty_proto::ethernet::{EtherType, EthernetHeader};
 
 use crate::read;
-
-/// The shortest Ethernet frame without FCS (IEEE 802.3); frames that we make
-/// ourselves are padded to it.
-pub const MIN_FRAME_LEN: usize = 60;
 
 /// Hardware type Ethernet, protocol type IPv4, address lengths 6 and 4.
 const FIXED: [u8; 6] = [0, 1, 8, 0, 6, 4];

@@ -7,8 +7,8 @@
 use lanparty_proto::MacAddr;
 use lanparty_proto::ethernet::{EtherType, EthernetHeader};
 
-use crate::arp::MIN_FRAME_LEN;
 use crate::read;
+use lanparty_proto::ethernet::MIN_FRAME_LEN;
 
 /// Local Experimental EtherType 2 (IEEE 802, RFC 9542 appendix B).
 pub const ETHER_TYPE: EtherType = EtherType(0x88B6);

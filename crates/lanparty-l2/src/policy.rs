@@ -161,7 +161,9 @@ fn check_tag(link: &Link, direction: Direction, rules: &Rules) -> Result<(), Dro
     }
 }
 
-fn spread(class: &Class) -> Spread {
+/// Which budget a frame of this class is charged to.
+#[must_use]
+pub fn spread(class: &Class) -> Spread {
     if let Protocol::Ipv4(packet) = class.protocol
         && let ipv4::Transport::Igmp { .. } = packet.transport
     {

@@ -376,10 +376,10 @@ impl<P: Platform> Player<P> {
             max_datagram,
             ..
         } = self;
-        let mut heard = None;
+        let mut heard = Vec::new();
         let mut sink = |frame: &[u8], _| {
             if platform.listens() {
-                heard = Arp::parse(frame);
+                heard.extend(Arp::parse(frame));
             }
             tap.send(frame);
         };
@@ -389,7 +389,7 @@ impl<P: Platform> Player<P> {
             }
             None => session.release(*max_datagram, cx.now, &mut sink),
         }
-        if let Some(arp) = heard {
+        for arp in heard {
             let changes = self.platform.observe(&arp, cx.now);
             self.apply(cx, changes);
         }

@@ -35,7 +35,8 @@ impl Session {
     /// now.
     ///
     /// # Errors
-    /// Why the frame was dropped; it is counted in [`Self::drops`] already.
+    /// Why the frame was dropped; it is counted in [`Self::drops`] already. What
+    /// goes wrong later, such as a key that has run out, is counted there only.
     pub fn outgoing(
         &mut self,
         frame: &mut [u8],
@@ -105,11 +106,12 @@ impl Session {
         };
         let path = self.path(max_datagram, now);
         let keys = self.keys.as_mut();
-        self.tunnel.send(frame, header, keys, path, sink)
+        self.tunnel
+            .send(frame, header, flow.spread, keys, path, sink)
     }
 
     /// A bundle is no longer than the longest frame of any adapter in the
-    /// room, so that no path has to cut what it would not cut anyway.
+    /// room, so that it is cut on no path that carries those whole.
     fn path(&self, max_datagram: usize, now: Instant) -> Path {
         let seal_len = if self.keys.is_some() { SEAL_LEN } else { 0 };
         let longest_frame = self.membership.as_ref().map_or(0, |membership| {

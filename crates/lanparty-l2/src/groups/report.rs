@@ -5,10 +5,10 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use lanparty_proto::MacAddr;
 use lanparty_proto::ethernet::{EtherType, EthernetHeader};
 
-use crate::arp::MIN_FRAME_LEN;
 use crate::checksum::Sum;
 use crate::ipv4::IGMP;
 use crate::ipv6::ICMPV6;
+use lanparty_proto::ethernet::MIN_FRAME_LEN;
 
 /// Where IGMPv3 and MLDv2 reports go (RFC 3376, 4.2.14; RFC 3810, 5.2.14).
 const ALL_IGMP3_ROUTERS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 22);
