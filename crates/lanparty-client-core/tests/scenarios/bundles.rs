@@ -76,6 +76,17 @@ fn frames_of_two_flows_keep_their_order_and_travel_apart() {
 }
 
 #[test]
+fn frames_from_two_addresses_travel_apart_even_in_one_flow() {
+    let mut moved = lan_frame(160);
+    // The LAN host's other card, for the same IP packets.
+    moved[11] ^= 1;
+    let one = lan_frame(160);
+    let frames = [one.clone(), one, moved.clone(), moved];
+    let [mut gateway, mut player] = sealed::pair();
+    assert_eq!(cross(&mut gateway, &mut player, &frames, BUDGET), [2, 2]);
+}
+
+#[test]
 fn a_frame_that_fits_beside_no_other_leaves_at_once() {
     let [mut gateway, _] = sealed::pair();
     let mut frame = lan_frame(1_000);
